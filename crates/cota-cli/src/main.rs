@@ -1,0 +1,2 @@
+//! The cota command and the local server.
+fn main() {}

@@ -1,0 +1,1 @@
+//! From a bot folder to a validated bot: parsing, diagnostics, bundles.

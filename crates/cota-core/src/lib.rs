@@ -1,0 +1,1 @@
+//! The dialogue core: every decision of a turn, and no I/O.

@@ -1,0 +1,1 @@
+//! The ports of a conversation host, and the loop that drives a turn through them.

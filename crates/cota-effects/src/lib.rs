@@ -1,0 +1,1 @@
+//! What a turn asks of the world: LLM calls and executors, over an HTTP port.

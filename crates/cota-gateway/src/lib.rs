@@ -1,0 +1,1 @@
+//! Every HTTP route, as one axum Router for all targets.

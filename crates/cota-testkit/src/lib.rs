@@ -1,0 +1,1 @@
+//! Scripted models, the machine harness and the store conformance suite. For tests only.

@@ -1,0 +1,2 @@
+//! Set-up, tests, benchmarks and tidiness of the workspace.
+fn main() {}
