@@ -1,2 +1,54 @@
-//! Set-up, tests, benchmarks and tidiness of the workspace.
-fn main() {}
+//! The command line of the workspace's own tasks: `cargo xtask <command>`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use xtask::metadata::workspace_root;
+use xtask::suite::{self, Extent};
+use xtask::tidy;
+
+const HELP: &str = "\
+Usage: cargo xtask <command>
+
+  test           everything a change has to pass; installs or names what is missing
+  test --quick   the part for every day, under ten minutes on two cores
+  tidy           the house rules that no lint checks";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let passed = match arguments.as_slice() {
+        ["test"] => Ok(suite::run(&workspace_root(), Extent::Full)),
+        ["test", "--quick"] => Ok(suite::run(&workspace_root(), Extent::Quick)),
+        ["tidy"] => run_tidy(),
+        ["help" | "--help" | "-h"] => {
+            println!("{HELP}");
+            Ok(true)
+        }
+        [] => {
+            eprintln!("{HELP}");
+            Ok(false)
+        }
+        unknown => {
+            eprintln!("unknown command: {}\n\n{HELP}", unknown.join(" "));
+            Ok(false)
+        }
+    };
+    match passed {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_tidy() -> Result<bool> {
+    let violations = tidy::check(&workspace_root())?;
+    for violation in &violations {
+        eprintln!("{violation}");
+    }
+    println!("tidy: {} violations", violations.len());
+    Ok(violations.is_empty())
+}
