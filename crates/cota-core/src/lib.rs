@@ -21,3 +21,5 @@ pub mod ids;
 pub mod limits;
 pub mod machine;
 pub mod prompt;
+pub mod tracker;
+pub mod turn;
