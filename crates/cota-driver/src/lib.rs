@@ -1,1 +1,16 @@
 //! The ports of a conversation host, and the loop that drives a turn through them.
+//!
+//! This crate performs what `cota-core` decides: it accepts messages durably, takes the claim of a conversation, polls the
+//! turn, calls the effects, writes the commits and tells subscribers what is new. It opens no socket, file or timer itself and
+//! knows no runtime: everything of the world is behind a port, so the same loop runs on a laptop, in a Lambda function and in
+//! a Durable Object.
+//!
+//! **Key decision: the store is the only truth.** Memory holds nothing that a crash may not take: a claim with an epoch fences
+//! whoever lost it, a commit id makes a repeated write harmless, and a doorbell carries a key and nothing else.
+//!
+//! - [`store`]: the store contract. [`claim`]: its rules.
+//! - [`ports`]: effects, clock, doorbell, bots, spawn.
+
+pub mod claim;
+pub mod ports;
+pub mod store;
