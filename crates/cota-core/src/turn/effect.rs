@@ -50,6 +50,9 @@ pub struct LlmCall {
     pub json: bool,
     /// Whether pieces of the answer are wanted as they come.
     pub stream: bool,
+    /// The form's slots so far, where it is asked to fill them.
+    #[serde(default)]
+    pub slots: Slots,
     /// What was wrong with the answer before this one, where it is asked for once more.
     #[serde(default)]
     pub fault: Option<String>,
