@@ -4,19 +4,24 @@
 
 use serde::{Deserialize, Serialize};
 
+use cota_core::event::InboxMessage;
 use cota_core::ids::{CommitId, ConversationKey, Position, RunId, Seq, Timestamp};
 use cota_core::limits;
 use cota_core::turn::{Commit, RunState, Then};
 
 use crate::store::{
-    AcceptTerms, Acceptance, AfterAccept, Claim, ClaimOutcome, Claimed, CommitError, CommitTerms, Holder, NewMessage, Renewed,
+    AcceptTerms, Acceptance, AfterAccept, Claim, ClaimOutcome, Claimed, CommitError, CommitTerms, Holder, NewMessage, Next, Progress,
+    Renewed,
 };
+
+/// Room for the claims of one millisecond. The product still fits the 53 bits that every store keeps exactly.
+const EPOCHS_PER_MS: u64 = 1024;
 
 /// The small record that every write of a conversation goes through: the rules of the claim, free of any storage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimRecord {
-    /// The last epoch given out. It starts at the conversation's first millisecond, so that a conversation that is deleted and
-    /// begun again never repeats one.
+    /// The last epoch given out. It starts at the conversation's first millisecond times 1024, so that a conversation that is
+    /// deleted and begun again repeats none, however fast its turns were.
     pub epoch: u64,
     /// The claim, while somebody has it.
     pub claim: Option<Claim>,
@@ -26,6 +31,8 @@ pub struct ClaimRecord {
     pub pending: u32,
     /// The log's last place.
     pub head: Seq,
+    /// The log's last place when the present run began.
+    pub began: Seq,
     /// The last commit.
     pub last_commit: Option<CommitId>,
     /// Whether a saved run exists.
@@ -55,11 +62,12 @@ impl ClaimRecord {
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
         Self {
-            epoch: now.0,
+            epoch: now.0.saturating_mul(EPOCHS_PER_MS),
             claim: None,
             last: Position::default(),
             pending: 0,
             head: Seq::default(),
+            began: Seq::default(),
             last_commit: None,
             saved: false,
             parked_until: None,
@@ -118,6 +126,9 @@ impl ClaimRecord {
         self.epoch += 1;
         self.parked_until = None;
         self.takeovers = takeovers;
+        if !self.saved {
+            self.began = self.head;
+        }
         let lease_until = now.plus_ms(limits::LEASE_MS);
         let claim = Claim { run, epoch: self.epoch, holder: holder.clone(), lease_until, takeovers };
         self.claim = Some(claim.clone());
@@ -148,7 +159,7 @@ impl ClaimRecord {
     /// follow-up are written; it matters for a finish alone.
     ///
     /// # Errors
-    /// If the claim is another's.
+    /// If the claim is another's, or the events do not go on where the log ends.
     pub fn commit(
         &mut self,
         claim: &Claim,
@@ -156,14 +167,10 @@ impl ClaimRecord {
         terms: &CommitTerms,
         first_waiting: Option<RunId>,
     ) -> Result<CommitRule, CommitError> {
-        // The epoch comes first: a holder that was taken over may carry the commit id that its successor has just written.
-        if self.epoch != claim.epoch {
-            return Err(CommitError::Fenced);
-        }
         if self.last_commit.as_ref() == Some(&commit.commit_id) {
-            return Ok(CommitRule::Repeated(self.fate_of_repeated(claim, commit)));
+            return self.fate_of_repeated(claim, commit.then).map(CommitRule::Repeated);
         }
-        if !self.holds(claim) {
+        if !self.holds(claim) || !self.is_continued_by(commit) {
             return Err(CommitError::Fenced);
         }
         self.head = Seq(self.head.0 + commit.events.len() as u64);
@@ -175,43 +182,69 @@ impl ClaimRecord {
             self.last = Position(self.last.0 + 1);
             self.last
         });
+        let answered = Progress::Answered { first: self.began.next(), last: self.head };
+        if commit.then == Then::Finish {
+            self.began = self.head;
+        }
         let fate = match commit.then {
-            Then::Hold => self.keep(claim.run.clone(), claim.takeovers, terms),
+            Then::Hold => {
+                self.keep(claim, claim.run.clone(), claim.takeovers, terms);
+                Fate::Held
+            }
             Then::Park(until) => {
                 self.claim = None;
                 self.parked_until = Some(until);
                 Fate::Released { ring: false }
             }
             Then::Finish => match first_waiting {
-                Some(run) if terms.go_on => self.keep(run, 0, terms),
+                Some(run) if terms.go_on => Fate::Waiting(self.keep(claim, run, 0, terms)),
                 waiting => {
                     self.claim = None;
                     Fate::Released { ring: waiting.is_some() }
                 }
             },
         };
-        Ok(CommitRule::Write { follow_up, fate })
+        Ok(CommitRule::Write { answered, follow_up, fate })
     }
 
-    fn keep(&mut self, run: RunId, takeovers: u32, terms: &CommitTerms) -> Fate {
+    fn keep(&mut self, claim: &Claim, run: RunId, takeovers: u32, terms: &CommitTerms) -> Claim {
         self.takeovers = takeovers;
-        match &mut self.claim {
-            Some(present) => {
-                present.run = run;
-                present.takeovers = takeovers;
-                present.lease_until = terms.lease_until;
-                Fate::Kept(present.clone())
+        let kept = Claim { run, takeovers, lease_until: terms.lease_until, ..claim.clone() };
+        self.claim = Some(kept.clone());
+        kept
+    }
+
+    /// Whether the commit's events stand right after the log's last.
+    fn is_continued_by(&self, commit: &Commit) -> bool {
+        (self.head.0 + 1..).zip(&commit.events).all(|(seq, event)| event.seq.0 == seq)
+    }
+
+    /// The commit was written before and its answer lost: what became of the claim since. A run that was to go on and whose
+    /// claim is another's by now is fenced, or two would perform its next effect.
+    fn fate_of_repeated(&self, claim: &Claim, then: Then) -> Result<Fate, CommitError> {
+        let present = self.claim.as_ref().filter(|_| self.holds(claim));
+        match (then, present) {
+            (Then::Hold, Some(_)) => Ok(Fate::Held),
+            (Then::Hold, None) => Err(CommitError::Fenced),
+            (Then::Finish, Some(present)) if present.run != claim.run => Ok(Fate::Waiting(present.clone())),
+            (Then::Finish | Then::Park(_), _) => {
+                Ok(Fate::Released { ring: self.claim.is_none() && self.parked_until.is_none() && self.pending > 0 })
             }
-            None => Fate::Released { ring: true },
         }
     }
 
-    /// The commit was written before and its answer lost: what became of the claim since.
-    fn fate_of_repeated(&self, claim: &Claim, commit: &Commit) -> Fate {
-        match &self.claim {
-            Some(present) if self.holds(claim) && (present.run != claim.run || commit.then == Then::Hold) => Fate::Kept(present.clone()),
-            Some(_) | None => Fate::Released { ring: false },
+    /// When somebody should ask for the claim: now where nobody drives, at the lease's end or the parked run's time otherwise,
+    /// never where nothing is to be done. `dead` says that the present holder is no more.
+    #[must_use]
+    pub fn due(&self, now: Timestamp, dead: bool) -> Option<Timestamp> {
+        if self.is_free() {
+            return None;
         }
+        let not_before = match &self.claim {
+            Some(claim) => Some(claim.lease_until).filter(|_| !dead),
+            None => self.parked_until,
+        };
+        Some(not_before.map_or(now, |at| at.max(now)))
     }
 }
 
@@ -220,6 +253,8 @@ impl ClaimRecord {
 pub enum CommitRule {
     /// Write it.
     Write {
+        /// What became of the messages it answers.
+        answered: Progress,
         /// The follow-up message's position, where there is one.
         follow_up: Option<Position>,
         /// What becomes of the claim.
@@ -232,11 +267,30 @@ pub enum CommitRule {
 /// What becomes of the claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It stays with its holder: for the same run, or after a finish for the first waiting message's.
-    Kept(Claim),
+    /// It stays with its holder, for the same run.
+    Held,
+    /// It stays with its holder, for the first waiting message's run: read what waits.
+    Waiting(Claim),
     /// It is let go.
     Released {
         /// Whether messages wait that somebody else is to take.
         ring: bool,
     },
 }
+
+impl Fate {
+    /// The answer to the commit. `inbox` reads what waits; it is asked only where the holder goes on with it.
+    ///
+    /// # Errors
+    /// What `inbox` failed with.
+    pub fn next<E>(self, inbox: impl FnOnce() -> Result<Vec<InboxMessage>, E>) -> Result<Next, E> {
+        match self {
+            Self::Held => Ok(Next::Held),
+            Self::Waiting(claim) => Ok(Next::Waiting { claim, inbox: inbox()? }),
+            Self::Released { ring } => Ok(Next::Released { ring }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,9 +8,12 @@
 //! **Key decision: the store is the only truth.** Memory holds nothing that a crash may not take: a claim with an epoch fences
 //! whoever lost it, a commit id makes a repeated write harmless, and a doorbell carries a key and nothing else.
 //!
-//! - [`store`]: the store contract. [`claim`]: its rules.
+//! - [`store`]: the store contract. [`claim`]: its rules. [`memory`]: the store of tests and tools.
+//! - [`failpoint`]: where a crash test ends the process.
 //! - [`ports`]: effects, clock, doorbell, bots, spawn.
 
 pub mod claim;
+pub mod failpoint;
+pub mod memory;
 pub mod ports;
 pub mod store;

@@ -45,8 +45,8 @@ pub trait Store: Send + Sync {
     /// Forgets the conversation. A turn that runs is fenced and does not bring it back.
     async fn delete(&self, key: &ConversationKey) -> Result<(), StoreError>;
 
-    /// Conversations with unfinished work that nobody alive drives, and when to ring for each. Empty for a store whose doorbell
-    /// is durable itself.
+    /// Conversations with unfinished work, and when to ring for each: now where nobody alive drives, else when its lease ends or
+    /// its parked run goes on. Empty for a store whose doorbell is durable itself.
     async fn unfinished(&self, now: Timestamp) -> Result<Vec<(ConversationKey, Timestamp)>, StoreError>;
 
     /// Whether it can be reached.
@@ -83,6 +83,13 @@ impl NewMessage {
     #[must_use]
     pub fn at_position(self, position: Position) -> InboxMessage {
         InboxMessage { position, sender: self.sender, message_id: self.message_id, at: self.at, content: self.content }
+    }
+}
+
+/// A message that a commit puts into the inbox itself, on its way there.
+impl From<InboxMessage> for NewMessage {
+    fn from(message: InboxMessage) -> Self {
+        Self { sender: message.sender, message_id: message.message_id, at: message.at, content: message.content }
     }
 }
 
