@@ -1,0 +1,195 @@
+//! Messages and situations as sparse vectors of hashed features.
+
+use std::collections::BTreeMap;
+
+use crate::situation::Situation;
+
+/// What the context weighs beside the words: enough to settle a tie, too little to drown them.
+const CONTEXT_WEIGHT: f32 = 0.35;
+/// What the words weigh once something has happened since they were said.
+const LATER_WEIGHT: f32 = 0.5;
+/// Most characters of a message that are looked at: the first and the last half of it.
+const MAX_CHARS: usize = 400;
+/// At most 2^24 weights: 64 MB.
+const WEIGHT_BITS: u32 = 24;
+const LONGEST_GRAM: usize = 3;
+
+/// A sparse vector: places and values, places ascending.
+pub(crate) type Sparse = Vec<(u32, f32)>;
+
+/// How many places there are, and how telling each n-gram is.
+#[derive(Debug)]
+pub(crate) struct Vocabulary {
+    bits: u32,
+    /// Inverse document frequency by an n-gram's place.
+    idf: Vec<f32>,
+}
+
+impl Vocabulary {
+    /// Learns from the messages of the examples how telling each n-gram is.
+    ///
+    /// `classes` bounds the places, so that the weights of a bot with many classes stay within memory.
+    pub(crate) fn learn<'t>(texts: impl Iterator<Item = &'t str> + Clone, classes: usize) -> Self {
+        let mut seen = std::collections::BTreeSet::new();
+        for text in texts.clone() {
+            seen.extend(grams(text).into_keys());
+        }
+        let bits = bits_for(seen.len(), classes);
+        let mut documents = vec![0_u32; 1 << bits];
+        let mut total = 0_u32;
+        for text in texts {
+            total = total.saturating_add(1);
+            let places: std::collections::BTreeSet<u32> = grams(text).into_keys().map(|gram| place(gram, bits)).collect();
+            for at in places {
+                if let Some(count) = documents.get_mut(at as usize) {
+                    *count += 1;
+                }
+            }
+        }
+        let idf = documents.into_iter().map(|count| inverse_frequency(total, count)).collect();
+        Self { bits, idf }
+    }
+
+    /// How many places a vector may have.
+    pub(crate) fn places(&self) -> usize {
+        1 << self.bits
+    }
+
+    /// A message alone, of length 1 unless it is empty.
+    pub(crate) fn message(&self, text: &str) -> Sparse {
+        self.words(text, 0, 1.0)
+    }
+
+    /// A situation: the message, told apart by what has happened since, and the context.
+    pub(crate) fn situation(&self, situation: &Situation<'_>) -> Sparse {
+        let phase = situation.last().map_or(0, |name| hash(name.as_bytes(), 1));
+        let weight = if phase == 0 { 1.0 } else { LATER_WEIGHT };
+        let mut all: BTreeMap<u32, f32> = self.words(situation.text(), phase, weight).into_iter().collect();
+        situation.facts(&mut |fact| {
+            *all.entry(place(hash(fact.as_bytes(), 2), self.bits)).or_insert(0.0) += CONTEXT_WEIGHT;
+        });
+        all.into_iter().collect()
+    }
+
+    /// The n-grams of a text, dampened counts times rarity, scaled to `length`.
+    ///
+    /// N-grams that no example has count at full rarity, so a text of unknown ones has little left for those that are known.
+    fn words(&self, text: &str, phase: u64, length: f32) -> Sparse {
+        let mut all: BTreeMap<u32, f32> = BTreeMap::new();
+        let mut squares = 0.0_f32;
+        for (gram, count) in grams(text) {
+            let rarity = self.idf.get(place(gram, self.bits) as usize).copied().unwrap_or(1.0);
+            let value = (1.0 + count.ln()) * rarity;
+            squares += value * value;
+            *all.entry(place(gram ^ phase, self.bits)).or_insert(0.0) += value;
+        }
+        let scale = if squares > 0.0 { length / squares.sqrt() } else { 0.0 };
+        all.into_iter().map(|(at, value)| (at, value * scale)).collect()
+    }
+}
+
+/// The scalar product of two vectors.
+pub(crate) fn similarity(left: &Sparse, right: &Sparse) -> f32 {
+    let mut right = right.iter().peekable();
+    let mut sum = 0.0;
+    for (at, value) in left {
+        while right.next_if(|(other, _)| other < at).is_some() {}
+        if let Some((_, other)) = right.next_if(|(other, _)| other == at) {
+            sum += value * other;
+        }
+    }
+    sum
+}
+
+/// A text in the one form in which texts are compared: lower case, single spaces, digits alike, no punctuation at its ends.
+pub(crate) fn folded(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !folded.is_empty() {
+            folded.push(' ');
+        }
+        folded.extend(word.chars().flat_map(char::to_lowercase).map(|letter| if letter.is_numeric() { '0' } else { letter }));
+    }
+    folded.trim_matches(|letter: char| !letter.is_alphanumeric()).to_owned()
+}
+
+/// Hashes of all 1- to 3-grams of characters with their counts. A text begins and ends with a space.
+fn grams(text: &str) -> BTreeMap<u64, f32> {
+    let folded = folded(text);
+    let mut counts = BTreeMap::new();
+    if folded.is_empty() {
+        return counts;
+    }
+    let letters: Vec<char> = std::iter::once(' ').chain(clipped(&folded)).chain(std::iter::once(' ')).collect();
+    for length in 1..=LONGEST_GRAM {
+        for gram in letters.windows(length) {
+            if gram != [' '] {
+                let hash = gram.iter().fold(length as u64, |state, letter| mix(state, u64::from(u32::from(*letter))));
+                *counts.entry(hash).or_insert(0.0) += 1.0;
+            }
+        }
+    }
+    counts
+}
+
+fn clipped(text: &str) -> Vec<char> {
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= MAX_CHARS {
+        return letters;
+    }
+    let half = MAX_CHARS / 2;
+    letters.iter().take(half).chain(letters.iter().skip(letters.len() - half)).copied().collect()
+}
+
+/// Twice as many places as n-grams keeps most of them apart; a small bot stays small.
+fn bits_for(grams: usize, classes: usize) -> u32 {
+    let most = WEIGHT_BITS.saturating_sub(classes.next_power_of_two().trailing_zeros());
+    (grams.max(1) * 2).next_power_of_two().trailing_zeros().min(most).clamp(10, 16)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of examples, far below what an f32 tells apart")]
+fn inverse_frequency(total: u32, documents: u32) -> f32 {
+    ((total as f32 + 1.0) / (documents as f32 + 1.0)).ln() + 1.0
+}
+
+fn place(hash: u64, bits: u32) -> u32 {
+    u32::try_from(hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - bits)).unwrap_or(0)
+}
+
+fn hash(bytes: &[u8], seed: u64) -> u64 {
+    bytes.iter().fold(seed, |state, byte| mix(state, u64::from(*byte)))
+}
+
+fn mix(state: u64, value: u64) -> u64 {
+    let mixed = (state ^ value).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
+    mixed ^ (mixed >> 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_differ_in_case_space_and_marks_are_the_same_vector() {
+        let vocabulary = Vocabulary::learn(["Wie wird das Wetter?", "上海天气怎么样"].into_iter(), 2);
+        for (one, other) in [("Hello  you!", "hello you"), ("TROMSØ", "tromsø"), ("上海天气怎么样？", "上海天气怎么样"), ("room 12", "room 47")] {
+            assert_eq!(vocabulary.message(one), vocabulary.message(other), "{one} / {other}");
+        }
+        assert_ne!(vocabulary.message("hello"), vocabulary.message("hallo"));
+    }
+
+    #[test]
+    fn a_message_has_length_one_and_an_empty_one_is_empty() {
+        let vocabulary = Vocabulary::learn(["one", "two"].into_iter(), 2);
+        let message = vocabulary.message("one and two");
+        assert!((similarity(&message, &message) - 1.0).abs() < 1e-5);
+        assert!(vocabulary.message(" ?!").is_empty());
+    }
+
+    #[test]
+    fn nearer_texts_are_more_similar() {
+        let vocabulary = Vocabulary::learn(["weather in Oslo", "book a table"].into_iter(), 2);
+        let asked = vocabulary.message("the weather in Bergen");
+        assert!(similarity(&asked, &vocabulary.message("weather in Oslo")) > similarity(&asked, &vocabulary.message("book a table")));
+    }
+}

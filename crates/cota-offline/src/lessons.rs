@@ -1,0 +1,170 @@
+//! What the examples teach: classes to choose from, samples of each, and how slots are asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cota_core::bot::{Bot, USER_UTTER};
+use cota_core::tracker::{Tracker, result_text};
+
+use crate::classifier::Sample;
+use crate::features::{Sparse, Vocabulary, similarity};
+use crate::rehearsal::{Lesson, rehearse};
+use crate::situation::Situation;
+use crate::slots::{Lexicon, is_filled};
+use crate::utter::{Values, is_speakable};
+
+/// Most classes that are one answer each; a bot with more answers has one class for each action, and picks the answer by
+/// the nearest example.
+const MOST_ANSWER_CLASSES: usize = 256;
+
+/// Everything that was learned but the weights.
+#[derive(Debug, Default)]
+pub(crate) struct Lessons {
+    classes: Vec<Class>,
+    /// The classes that were right where exactly these actions had finished since the user spoke.
+    by_path: BTreeMap<String, BTreeSet<usize>>,
+    /// The classes that were right after this action.
+    by_last: BTreeMap<String, BTreeSet<usize>>,
+    questions: Vec<Question>,
+}
+
+/// One thing to do: a form, or an utterance with what it says.
+#[derive(Debug)]
+pub(crate) struct Class {
+    /// The action.
+    pub(crate) action: String,
+    /// What the first example of it thinks.
+    pub(crate) thought: String,
+    answers: Vec<Answer>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    /// The message it answers; kept only where one of several answers is to be picked.
+    heard: Sparse,
+    texts: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Question {
+    form: String,
+    slot: String,
+    /// The slots that were filled when it was asked.
+    filled: Vec<String>,
+    heard: Sparse,
+    texts: Vec<String>,
+}
+
+impl Lessons {
+    /// Rehearses the examples. The samples are those of the classes, in the examples' order; the flag tells whether the
+    /// sample is of the first choice after a message.
+    pub(crate) fn learn(bot: &Bot, lexicon: &Lexicon, vocabulary: &Vocabulary) -> (Self, Vec<(Sample, bool)>) {
+        let each_answer = answers(bot) <= MOST_ANSWER_CLASSES;
+        let mut lessons = Self::default();
+        let mut known = BTreeMap::new();
+        let mut samples = Vec::new();
+        rehearse(bot, lexicon, &mut |tracker, lesson| match lesson {
+            Lesson::Choice { action, thought, texts } => {
+                let is_form = bot.form(action).is_some();
+                let texts = if is_form { &[] } else { texts };
+                let key = (action, if each_answer { texts } else { &[] });
+                let class = *known.entry(key).or_insert_with(|| lessons.add_class(action, thought));
+                let situation = Situation::of(bot, lexicon, tracker);
+                lessons.add_answer(class, texts, each_answer, || vocabulary.message(situation.text()));
+                lessons.by_path.entry(situation.path()).or_default().insert(class);
+                if let Some(last) = situation.last() {
+                    lessons.by_last.entry(last.to_owned()).or_default().insert(class);
+                }
+                samples.push((Sample { features: vocabulary.situation(&situation), class }, situation.last().is_none()));
+            }
+            Lesson::Question { form, slot, texts } => lessons.add_question(tracker, vocabulary, form, slot, texts),
+        });
+        (lessons, samples)
+    }
+
+    /// How many classes there are.
+    pub(crate) fn count(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// A class by its number.
+    pub(crate) fn class(&self, number: usize) -> Option<&Class> {
+        self.classes.get(number)
+    }
+
+    /// The classes that examples have in a situation: after the same actions, else after the same last one.
+    pub(crate) fn fitting(&self, situation: &Situation<'_>) -> BTreeSet<usize> {
+        let last = || situation.last().and_then(|last| self.by_last.get(last));
+        self.by_path.get(&situation.path()).or_else(last).cloned().unwrap_or_default()
+    }
+
+    /// How an example asks for a slot: with the same slots filled rather than not, after the most similar message.
+    pub(crate) fn question(&self, tracker: &Tracker, heard: &Sparse, form: &str, slot: &str) -> Option<String> {
+        let values = Values::of(tracker);
+        let filled = filled(tracker, form);
+        let mut best: Option<(bool, f32, String)> = None;
+        for question in self.questions.iter().filter(|question| question.form == form && question.slot == slot) {
+            let Some(said) = question.texts.iter().find_map(|text| values.fill_in(text)) else { continue };
+            let fit = (question.filled == filled, similarity(heard, &question.heard));
+            if best.as_ref().is_none_or(|(same, alike, _)| fit > (*same, *alike)) {
+                best = Some((fit.0, fit.1, said));
+            }
+        }
+        best.map(|(_, _, said)| said)
+    }
+
+    fn add_class(&mut self, action: &str, thought: Option<&str>) -> usize {
+        self.classes.push(Class { action: action.to_owned(), thought: thought.unwrap_or_default().to_owned(), answers: Vec::new() });
+        self.classes.len() - 1
+    }
+
+    fn add_answer(&mut self, class: usize, texts: &[String], once: bool, heard: impl FnOnce() -> Sparse) {
+        let Some(class) = self.classes.get_mut(class).filter(|_| texts.iter().any(|text| is_speakable(text))) else { return };
+        if !once {
+            class.answers.push(Answer { heard: heard(), texts: texts.to_vec() });
+        } else if class.answers.is_empty() {
+            class.answers.push(Answer { heard: Sparse::new(), texts: texts.to_vec() });
+        }
+    }
+
+    fn add_question(&mut self, tracker: &Tracker, vocabulary: &Vocabulary, form: &str, slot: &str, texts: &[String]) {
+        let heard = vocabulary.message(&tracker.latest_user().map(result_text).unwrap_or_default());
+        let (form, slot) = (form.to_owned(), slot.to_owned());
+        self.questions.push(Question { filled: filled(tracker, &form), form, slot, heard, texts: texts.to_vec() });
+    }
+}
+
+impl Class {
+    /// What an utterance says, of the example whose message is nearest; nothing if no text can be filled in.
+    pub(crate) fn said(&self, values: &Values<'_>, heard: &Sparse) -> Option<String> {
+        let mut best: Option<(f32, String)> = None;
+        for answer in &self.answers {
+            let fit = similarity(heard, &answer.heard);
+            if best.as_ref().is_some_and(|(alike, _)| fit <= *alike) {
+                continue;
+            }
+            if let Some(said) = answer.texts.iter().find_map(|text| values.fill_in(text)) {
+                best = Some((fit, said));
+            }
+        }
+        best.map(|(_, said)| said)
+    }
+}
+
+/// The most classes that a bot's examples make: its actions and its different answers.
+pub(crate) fn most_classes(bot: &Bot) -> usize {
+    bot.source().actions.len() + answers(bot).min(MOST_ANSWER_CLASSES)
+}
+
+/// How many different things the bot says in its examples.
+fn answers(bot: &Bot) -> usize {
+    let steps = bot.source().examples.iter().flat_map(|dialogue| &dialogue.steps);
+    let said = steps.filter(|step| step.name != USER_UTTER && bot.action(&step.name).is_some_and(|action| action.is_utterance()));
+    said.map(|step| (step.name.as_str(), step.result.texts())).collect::<BTreeSet<_>>().len()
+}
+
+fn filled(tracker: &Tracker, form: &str) -> Vec<String> {
+    let slots = tracker.form_slots(form);
+    let mut names: Vec<String> = slots.into_iter().flat_map(|slots| slots.keys()).filter(|name| is_filled(slots, name)).cloned().collect();
+    names.sort();
+    names
+}
