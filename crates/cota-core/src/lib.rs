@@ -14,9 +14,12 @@
 //! - [`bot`]: what an author wrote, compiled.
 //! - [`event`]: the record. [`limits`]: every limit. [`ids`]: every name.
 
+pub mod answer;
 pub mod bot;
 pub mod dpl;
 pub mod event;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod ids;
 pub mod limits;
 pub mod machine;
