@@ -315,3 +315,11 @@ pub struct MessageContent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_exchange: Option<u32>,
 }
+
+impl MessageContent {
+    /// Whether it is for the bot of this name: for nobody in particular, for `bot`, or for it by name.
+    #[must_use]
+    pub fn is_for(&self, bot: &str) -> bool {
+        self.receiver.as_ref().is_none_or(|receiver| receiver.as_str() == "bot" || receiver.as_str() == bot)
+    }
+}

@@ -11,9 +11,19 @@
 //! - [`store`]: the store contract. [`claim`]: its rules. [`memory`]: the store of tests and tools.
 //! - [`failpoint`]: where a crash test ends the process.
 //! - [`ports`]: effects, clock, doorbell, bots, spawn.
+//! - [`conversation`]: accepting and driving, on any target. [`host`]: the whole in one process, with its subscribers.
 
+mod cache;
 pub mod claim;
+pub mod conversation;
 pub mod failpoint;
+pub mod host;
 pub mod memory;
+pub mod metrics;
+mod play;
 pub mod ports;
+mod signals;
 pub mod store;
+
+pub use cache::TrackerCache;
+pub use signals::Signals;

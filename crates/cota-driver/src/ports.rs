@@ -95,6 +95,12 @@ pub trait Clock: Send + Sync {
 pub trait Doorbell: Send + Sync {
     /// Rings for `key` at `at`. It may ring twice, late, or, where a process dies, not at all: the watchdog covers that.
     fn ring(&self, key: &ConversationKey, at: Timestamp);
+    /// Rings one second after a lease ends, in case its holder has died. A host that sweeps [`Store::unfinished`] need not.
+    ///
+    /// [`Store::unfinished`]: crate::store::Store::unfinished
+    fn watch(&self, key: &ConversationKey, lease_until: Timestamp) {
+        self.ring(key, lease_until.plus_ms(1000));
+    }
 }
 
 /// The bots of a deployment.

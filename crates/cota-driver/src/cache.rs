@@ -1,0 +1,63 @@
+//! Conversations as they were after their last turn here, so that the next one need not read them.
+//!
+//! An entry is used only if the claim says that the log has not moved since: the store stays the truth.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use cota_core::ids::{CommitId, ConversationKey, Seq};
+use cota_core::tracker::Tracker;
+
+/// A bounded cache of trackers.
+#[derive(Debug)]
+pub struct TrackerCache {
+    entries: Mutex<Entries>,
+    most: usize,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    by_key: HashMap<ConversationKey, Entry>,
+    clock: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    tracker: Tracker,
+    last_commit: CommitId,
+    used: u64,
+}
+
+impl TrackerCache {
+    /// A cache of at most `most` conversations; 0 keeps none.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { entries: Mutex::default(), most }
+    }
+
+    /// The conversation, if it is still as the log says. A conversation without events needs no entry.
+    pub(crate) fn current(&self, key: &ConversationKey, head: Seq, last_commit: Option<&CommitId>) -> Option<Tracker> {
+        let Some(last_commit) = last_commit else { return (head == Seq::default()).then(Tracker::default) };
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = entries.by_key.remove(key)?;
+        (entry.tracker.head == head && entry.last_commit == *last_commit).then_some(entry.tracker)
+    }
+
+    pub(crate) fn put(&self, key: &ConversationKey, tracker: Tracker, last_commit: CommitId) {
+        if self.most == 0 {
+            return;
+        }
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.clock += 1;
+        let used = entries.clock;
+        entries.by_key.insert(key.clone(), Entry { tracker, last_commit, used });
+        if entries.by_key.len() > self.most {
+            let half = used.saturating_sub(self.most as u64 / 2);
+            entries.by_key.retain(|_, entry| entry.used > half);
+        }
+    }
+
+    pub(crate) fn forget(&self, key: &ConversationKey) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).by_key.remove(key);
+    }
+}

@@ -1,0 +1,223 @@
+//! Driving a conversation: accepting messages, taking the claim, one turn after the other until nothing waits.
+
+use std::sync::Arc;
+
+use cota_core::bot::{Bot, OnBusy};
+use cota_core::event::InboxMessage;
+use cota_core::ids::{ConversationKey, Seq, Timestamp};
+use cota_core::limits;
+use cota_core::machine::Machine;
+use cota_core::tracker::Tracker;
+use cota_core::turn::{Commit, Context, Fragment, GiveUp, Invocation, SuspendedTurn, Turn, TurnReport};
+
+use crate::cache::TrackerCache;
+use crate::play::{Play, Played};
+use crate::ports::{Bots, Clock, Doorbell, Effects};
+use crate::signals::Signals;
+use crate::store::{AcceptTerms, Acceptance, Claim, Claimed, Holder, Loaded, NewMessage, Next, Store, StoreError};
+
+/// Tries to read a conversation before it is left to the watchdog.
+const LOAD_TRIES: u32 = 5;
+
+/// Everything a conversation is driven with.
+pub struct Driver {
+    /// Where conversations are kept.
+    pub store: Arc<dyn Store>,
+    /// What turns ask for.
+    pub effects: Arc<dyn Effects>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Whom to wake, and when.
+    pub doorbell: Arc<dyn Doorbell>,
+    /// The bots.
+    pub bots: Arc<dyn Bots>,
+    /// Who drives here.
+    pub holder: Holder,
+    /// Conversations as they were after their last turn here.
+    pub cache: TrackerCache,
+}
+
+/// Takes what a turn gives out. Neither method may block: delivery is never awaited by a turn.
+pub trait Outlet: Send + Sync {
+    /// A piece of a reply that is not committed yet.
+    fn emit(&self, key: &ConversationKey, fragment: Fragment);
+    /// The log is durable up to `head`.
+    fn durable(&self, key: &ConversationKey, commit: &Commit, head: Seq);
+    /// Whether somebody wants replies piece by piece.
+    fn streams(&self, key: &ConversationKey) -> bool;
+}
+
+/// On which terms a conversation is driven.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DriveTerms {
+    /// Whether to go on with the next waiting message.
+    pub go_on: bool,
+    /// The invocation it runs in, where that ends by itself.
+    pub invocation: Option<Invocation>,
+}
+
+/// How driving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driven {
+    /// Nothing waits.
+    Idle,
+    /// Messages wait which somebody else is to take: ring.
+    Ring,
+    /// Somebody else drives, or a later ring will.
+    Left,
+}
+
+/// What one turn starts from.
+struct Start {
+    tracker: Tracker,
+    saved: Option<SuspendedTurn>,
+    inbox: Vec<InboxMessage>,
+}
+
+impl Driver {
+    /// Accepts a message under the rules of its bot.
+    ///
+    /// # Errors
+    /// If the store is unavailable: nothing is acknowledged then.
+    pub async fn accept(&self, bot: &Bot, key: &ConversationKey, message: NewMessage, drives: bool) -> Result<Acceptance, StoreError> {
+        let settings = bot.settings();
+        let terms = AcceptTerms {
+            drive_as: drives.then(|| self.holder.clone()),
+            max_queue: settings.max_queue,
+            reject_if_busy: settings.on_busy == OnBusy::Reject,
+        };
+        self.store.accept(key, message, &terms).await
+    }
+
+    /// Drives a conversation under a claim just taken, until nothing waits. `accepted` is the message whose acceptance took it.
+    pub async fn drive(
+        &self,
+        key: &ConversationKey,
+        claimed: Claimed,
+        accepted: Option<InboxMessage>,
+        outlet: &dyn Outlet,
+        signals: &Signals,
+        terms: DriveTerms,
+    ) -> Driven {
+        self.doorbell.watch(key, claimed.claim.lease_until);
+        let mut claim = claimed.claim.clone();
+        let Some(mut start) = self.start(key, &claimed, accepted).await else { return Driven::Left };
+        loop {
+            // The messages in hand are all that wait; a nudge from before says nothing new.
+            signals.settle();
+            if start.inbox.len() > 1 {
+                signals.nudge();
+            }
+            let Some((bot, turn)) = self.prepare(key, &claim, start, outlet, terms) else { return Driven::Left };
+            let played = Play { driver: self, key, bot, claim: claim.clone(), turn, outlet, signals, go_on: terms.go_on }.run().await;
+            let Played { report, turn, last } = match played {
+                Ok(played) => played,
+                Err(error) => {
+                    tracing::error!(%error, run = %claim.run, "the driver broke the turn's contract");
+                    return Driven::Left;
+                }
+            };
+            match (report, last) {
+                (TurnReport::Finished(_), Some((_, Next::Waiting { claim: kept, inbox }))) => {
+                    claim = kept;
+                    start = Start { tracker: turn.into_tracker(), saved: None, inbox };
+                }
+                (TurnReport::Finished(_), Some((commit_id, Next::Released { ring }))) => {
+                    self.cache.put(key, turn.into_tracker(), commit_id);
+                    return if ring { Driven::Ring } else { Driven::Idle };
+                }
+                (TurnReport::Finished(_), Some((_, Next::Held)) | None)
+                | (TurnReport::Parked | TurnReport::Fenced | TurnReport::Abandoned, _) => {
+                    self.cache.forget(key);
+                    return Driven::Left;
+                }
+            }
+        }
+    }
+
+    /// Reads what the first turn starts from, unless it is known already.
+    async fn start(&self, key: &ConversationKey, claimed: &Claimed, accepted: Option<InboxMessage>) -> Option<Start> {
+        if let Some(message) = accepted.filter(|_| !claimed.saved)
+            && let Some(tracker) = self.cache.current(key, claimed.head, claimed.last_commit.as_ref())
+        {
+            return Some(Start { tracker, saved: None, inbox: vec![message] });
+        }
+        for attempt in 0..LOAD_TRIES {
+            match self.store.load(key).await {
+                Ok(Some(Loaded { tracker, saved, inbox })) => {
+                    let saved = saved.and_then(|bytes| read_saved(&bytes));
+                    return Some(Start { tracker, saved, inbox });
+                }
+                Ok(None) => return None,
+                Err(error) => {
+                    tracing::warn!(%error, "a conversation could not be read");
+                    let pause = 100 << attempt;
+                    self.clock.sleep_until(self.clock.now().plus_ms(pause)).await;
+                }
+            }
+        }
+        None
+    }
+
+    /// Makes the turn that is next.
+    fn prepare(
+        &self,
+        key: &ConversationKey,
+        claim: &Claim,
+        start: Start,
+        outlet: &dyn Outlet,
+        terms: DriveTerms,
+    ) -> Option<(Arc<Bot>, Turn)> {
+        let now = self.clock.now();
+        let current = self.bots.current(&key.bot);
+        let context = Context { tracker: start.tracker, streams: outlet.streams(key), invocation: terms.invocation };
+        let (bot, mut turn) = match start.saved {
+            Some(saved) => match self.bots.pinned(&key.bot, saved.bot_digest()) {
+                Some(bot) => (bot, Turn::resume(saved, context, now)),
+                None => resume_without_its_bot(current?, saved, context, now),
+            },
+            None => {
+                let bot = current?;
+                let input = next_input(&bot, start.inbox);
+                let first = input.first()?;
+                let run = cota_core::ids::RunId::of(key, &first.sender, &first.message_id);
+                let turn = Turn::start(&bot, key.clone(), run, input, context, now);
+                (bot, turn)
+            }
+        };
+        if claim.takeovers >= limits::TAKEOVERS {
+            tracing::error!(run = %turn.run(), takeovers = claim.takeovers, "a run is given up: its process died too often");
+            turn.give_up(&bot, &GiveUp::TakenOver(claim.takeovers), now);
+        }
+        Some((bot, turn))
+    }
+}
+
+/// The messages of the next turn: the first that waits, or with `on_busy: merge` all that wait for the bot.
+fn next_input(bot: &Bot, inbox: Vec<InboxMessage>) -> Vec<InboxMessage> {
+    let merges = bot.settings().on_busy == OnBusy::Merge;
+    let mut inbox = inbox.into_iter();
+    let Some(first) = inbox.next() else { return Vec::new() };
+    let may_merge = |message: &InboxMessage| message.content.is_for(bot.name()) && message.content.proxy_exchange.is_none();
+    if !merges || !may_merge(&first) {
+        return vec![first];
+    }
+    std::iter::once(first).chain(inbox.take_while(may_merge)).collect()
+}
+
+/// A run whose bot is gone begins again on the current one, unless it has changed the world already.
+fn resume_without_its_bot(bot: Arc<Bot>, saved: SuspendedTurn, context: Context, now: Timestamp) -> (Arc<Bot>, Turn) {
+    tracing::warn!(run = %saved.run(), "the bot of a saved run is gone");
+    if saved.performed() {
+        let mut turn = Turn::resume(saved, context, now);
+        turn.give_up(&bot, &GiveUp::BotGone, now);
+        (bot, turn)
+    } else {
+        let turn = Turn::restart(&bot, saved, context, now);
+        (bot, turn)
+    }
+}
+
+fn read_saved(bytes: &[u8]) -> Option<SuspendedTurn> {
+    serde_json::from_slice(bytes).inspect_err(|error| tracing::error!(%error, "a saved run cannot be read; it begins again")).ok()
+}

@@ -1,0 +1,153 @@
+//! Subscribers of conversations: bounded queues that never slow a turn.
+
+use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+
+use futures_util::Stream;
+
+use cota_core::ids::{ConversationKey, MessageId};
+use cota_core::turn::Fragment;
+
+use super::Update;
+
+/// Updates that wait for one subscriber before it is told that it missed some.
+const MOST_WAITING: usize = 256;
+
+/// All subscribers of a host.
+#[derive(Debug, Default)]
+pub(super) struct Hub {
+    rooms: Mutex<HashMap<ConversationKey, Room>>,
+}
+
+#[derive(Debug, Default)]
+struct Room {
+    subscribers: Vec<Arc<Queue>>,
+    /// The reply that is being written, for those who join in the middle of it.
+    live: Option<(MessageId, String)>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    streams: bool,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    updates: VecDeque<Update>,
+    missed: bool,
+    waker: Option<Waker>,
+}
+
+/// One subscriber's updates. It ends when it is dropped, and never by itself.
+#[derive(Debug)]
+pub struct Subscription {
+    hub: Weak<Hub>,
+    key: ConversationKey,
+    queue: Arc<Queue>,
+}
+
+impl Hub {
+    pub(super) fn subscribe(self: &Arc<Self>, key: &ConversationKey, streams: bool) -> Subscription {
+        let queue = Arc::new(Queue { streams, waiting: Mutex::default() });
+        let mut rooms = lock(&self.rooms);
+        let room = rooms.entry(key.clone()).or_default();
+        if let Some((message_id, text)) = room.live.as_ref().filter(|_| streams) {
+            let whole = Fragment::Delta { message_id: message_id.clone(), offset: 0, text: text.clone() };
+            queue.push(&Update::Fragment(Arc::new(whole)));
+        }
+        room.subscribers.push(Arc::clone(&queue));
+        Subscription { hub: Arc::downgrade(self), key: key.clone(), queue }
+    }
+
+    /// Whether somebody wants replies piece by piece.
+    pub(super) fn streams(&self, key: &ConversationKey) -> bool {
+        lock(&self.rooms).get(key).is_some_and(|room| room.subscribers.iter().any(|queue| queue.streams))
+    }
+
+    /// Tells everybody who follows a conversation.
+    pub(super) fn publish(&self, key: &ConversationKey, update: &Update) {
+        let mut rooms = lock(&self.rooms);
+        let Some(room) = rooms.get_mut(key) else { return };
+        match update {
+            Update::Fragment(fragment) => room.follow(fragment),
+            Update::Durable(_) | Update::Forgotten => room.live = None,
+            Update::Accepted(_) | Update::Missed => {}
+        }
+        let only_streaming = matches!(update, Update::Fragment(_));
+        for queue in room.subscribers.iter().filter(|queue| queue.streams || !only_streaming) {
+            queue.push(update);
+        }
+    }
+
+    fn leave(&self, key: &ConversationKey, queue: &Arc<Queue>) {
+        let mut rooms = lock(&self.rooms);
+        if let Some(room) = rooms.get_mut(key) {
+            room.subscribers.retain(|other| !Arc::ptr_eq(other, queue));
+            if room.subscribers.is_empty() {
+                rooms.remove(key);
+            }
+        }
+    }
+}
+
+impl Room {
+    fn follow(&mut self, fragment: &Fragment) {
+        match fragment {
+            Fragment::Reset { .. } => self.live = None,
+            Fragment::Delta { message_id, text, .. } => match &mut self.live {
+                Some((live, so_far)) if live == message_id => so_far.push_str(text),
+                Some(_) | None => self.live = Some((message_id.clone(), text.clone())),
+            },
+        }
+    }
+}
+
+impl Queue {
+    fn push(&self, update: &Update) {
+        let mut waiting = lock(&self.waiting);
+        if waiting.updates.len() >= MOST_WAITING {
+            // What was missed can be read from the log; only the newest would have to be guessed.
+            waiting.updates.clear();
+            waiting.missed = true;
+        }
+        waiting.updates.push_back(update.clone());
+        let waker = waiting.waker.take();
+        drop(waiting);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Update;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Update>> {
+        let mut waiting = lock(&self.queue.waiting);
+        if std::mem::take(&mut waiting.missed) {
+            return Poll::Ready(Some(Update::Missed));
+        }
+        match waiting.updates.pop_front() {
+            Some(update) => Poll::Ready(Some(update)),
+            None => {
+                waiting.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if let Some(hub) = self.hub.upgrade() {
+            hub.leave(&self.key, &self.queue);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

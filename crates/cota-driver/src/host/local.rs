@@ -1,0 +1,290 @@
+//! The host that serves conversations from one process: a laptop, a container, an object.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use async_trait::async_trait;
+
+use cota_core::bot::Bot;
+use cota_core::event::{Event, EventBody, InboxMessage};
+use cota_core::ids::{BotName, ConversationKey, MessageId, SenderId, Seq, Timestamp};
+use cota_core::limits;
+use cota_core::tracker::Tracker;
+use cota_core::turn::{Commit, Fragment};
+
+use super::hub::Hub;
+use super::{Conversations, SendError, Sent, Subscription, Update};
+use crate::cache::TrackerCache;
+use crate::conversation::{DriveTerms, Driven, Driver, Outlet};
+use crate::metrics::{Metrics, add};
+use crate::ports::{Bots, Clock, Doorbell, Effects, Spawn};
+use crate::signals::Signals;
+use crate::store::{Acceptance, AfterAccept, ClaimOutcome, Claimed, Holder, NewMessage, Progress, Store, StoreError};
+
+/// How often the host looks for work that nobody alive drives, in milliseconds.
+const SWEEP_MS: u64 = 5_000;
+/// Conversations kept in memory between their turns.
+const CACHED_CONVERSATIONS: usize = 2_000;
+
+/// What a host runs on.
+pub struct Ports {
+    /// Where conversations are kept.
+    pub store: Arc<dyn Store>,
+    /// What turns ask for.
+    pub effects: Arc<dyn Effects>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The bots.
+    pub bots: Arc<dyn Bots>,
+    /// Where turns run.
+    pub spawn: Arc<dyn Spawn>,
+    /// The name of this process.
+    pub holder: Holder,
+}
+
+/// Conversations served from one process.
+pub struct Host {
+    driver: Driver,
+    spawn: Arc<dyn Spawn>,
+    hub: Arc<Hub>,
+    /// The conversations that are being driven here.
+    running: Mutex<HashMap<ConversationKey, Arc<Signals>>>,
+    metrics: Metrics,
+    stopping: AtomicBool,
+    this: Weak<Host>,
+}
+
+/// Rings inside the process. Watchdogs are left to the sweep, which also sees the conversations of processes that died.
+struct InProcess {
+    host: Weak<Host>,
+    spawn: Arc<dyn Spawn>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Doorbell for InProcess {
+    fn ring(&self, key: &ConversationKey, at: Timestamp) {
+        let (host, clock, key) = (self.host.clone(), Arc::clone(&self.clock), key.clone());
+        self.spawn.spawn(Box::pin(async move {
+            clock.sleep_until(at).await;
+            if let Some(host) = host.upgrade() {
+                host.hear(&key).await;
+            }
+        }));
+    }
+
+    fn watch(&self, _key: &ConversationKey, _lease_until: Timestamp) {}
+}
+
+impl Host {
+    /// A host that drives what it accepts. It takes up what others left unfinished once [`Host::watch`] runs.
+    #[must_use]
+    pub fn new(ports: Ports) -> Arc<Self> {
+        Arc::new_cyclic(|this| {
+            let doorbell = InProcess { host: Weak::clone(this), spawn: Arc::clone(&ports.spawn), clock: Arc::clone(&ports.clock) };
+            let driver = Driver {
+                store: ports.store,
+                effects: ports.effects,
+                clock: ports.clock,
+                doorbell: Arc::new(doorbell),
+                bots: ports.bots,
+                holder: ports.holder,
+                cache: TrackerCache::new(CACHED_CONVERSATIONS),
+            };
+            Self {
+                driver,
+                spawn: ports.spawn,
+                hub: Arc::default(),
+                running: Mutex::default(),
+                metrics: Metrics::default(),
+                stopping: AtomicBool::new(false),
+                this: Weak::clone(this),
+            }
+        })
+    }
+
+    /// Takes up unfinished work now and then, until the host stops: at once what a dead process left, else when its lease ends.
+    pub async fn watch(&self) {
+        while !self.stopping.load(Ordering::Acquire) {
+            match self.driver.store.unfinished(self.driver.clock.now()).await {
+                Ok(unfinished) => {
+                    let now = self.driver.clock.now();
+                    for (key, _) in unfinished.iter().filter(|(_, due)| *due <= now) {
+                        self.hear(key).await;
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "unfinished conversations could not be looked for"),
+            }
+            let clock = &self.driver.clock;
+            clock.sleep_until(clock.now().plus_ms(SWEEP_MS)).await;
+        }
+    }
+
+    /// Refuses new messages and waits until the running turns have ended. Waiting messages stay in the inbox for the next start.
+    pub async fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        let clock = &self.driver.clock;
+        let give_up = clock.now().plus_ms(limits::TURN_MS);
+        while !lock(&self.running).is_empty() && clock.now() < give_up {
+            clock.sleep_until(clock.now().plus_ms(20)).await;
+        }
+    }
+
+    /// Answers a doorbell: takes the claim if it is to be had.
+    async fn hear(&self, key: &ConversationKey) {
+        if let Some(signals) = lock(&self.running).get(key) {
+            return signals.nudge();
+        }
+        if self.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        let driver = &self.driver;
+        match driver.store.claim(key, &driver.holder, driver.clock.now()).await {
+            Ok(ClaimOutcome::Taken(claimed)) => self.start_driving(key, claimed, None),
+            Ok(ClaimOutcome::Parked { until }) => driver.doorbell.ring(key, until),
+            Ok(ClaimOutcome::Idle | ClaimOutcome::Held { .. }) => {}
+            Err(error) => tracing::warn!(%error, "a conversation could not be claimed"),
+        }
+    }
+
+    fn start_driving(&self, key: &ConversationKey, claimed: Claimed, accepted: Option<InboxMessage>) {
+        let Some(host) = self.this.upgrade() else { return };
+        let signals = Arc::new(Signals::default());
+        lock(&self.running).insert(key.clone(), Arc::clone(&signals));
+        add(&self.metrics.running, 1);
+        let key = key.clone();
+        self.spawn.spawn(Box::pin(async move {
+            let ended = Running { host: &host, key: &key };
+            let terms = DriveTerms { go_on: !host.stopping.load(Ordering::Acquire), invocation: None };
+            let driven = host.driver.drive(&key, claimed, accepted, host.as_ref(), &signals, terms).await;
+            drop(ended);
+            if driven == Driven::Ring {
+                host.hear(&key).await;
+            }
+        }));
+    }
+}
+
+/// Takes a conversation off the list of the running ones, also where its turn panicked.
+struct Running<'h> {
+    host: &'h Host,
+    key: &'h ConversationKey,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        lock(&self.host.running).remove(self.key);
+        self.host.metrics.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Outlet for Host {
+    fn emit(&self, key: &ConversationKey, fragment: Fragment) {
+        self.hub.publish(key, &Update::Fragment(Arc::new(fragment)));
+    }
+
+    fn durable(&self, key: &ConversationKey, commit: &Commit, _head: Seq) {
+        for event in &commit.events {
+            match &event.body {
+                EventBody::TurnEnd(end) => self.metrics.turn_ended(end),
+                EventBody::Action(_) | EventBody::Control(_) => {}
+            }
+        }
+        if !commit.events.is_empty() {
+            self.hub.publish(key, &Update::Durable(commit.events.as_slice().into()));
+        }
+    }
+
+    fn streams(&self, key: &ConversationKey) -> bool {
+        self.hub.streams(key)
+    }
+}
+
+#[async_trait]
+impl Conversations for Host {
+    async fn send(&self, key: &ConversationKey, message: NewMessage) -> Result<Sent, SendError> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(SendError::Stopping);
+        }
+        let bytes = message.content.text.len();
+        if bytes > limits::MESSAGE_BYTES {
+            return Err(SendError::TextTooLong { bytes });
+        }
+        let bot = self.driver.bots.current(&key.bot).ok_or(SendError::UnknownBot)?;
+        let refused = |error| {
+            add(&self.metrics.refused, 1);
+            Err(error)
+        };
+        match self.driver.accept(&bot, key, message.clone(), true).await? {
+            Acceptance::Accepted { position, then } => {
+                add(&self.metrics.accepted, 1);
+                let message = message.at_position(position);
+                self.hub.publish(key, &Update::Accepted(Arc::new(message.clone())));
+                match then {
+                    AfterAccept::Drive(claimed) => self.start_driving(key, claimed, Some(message)),
+                    AfterAccept::Wait => {
+                        if let Some(signals) = lock(&self.running).get(key) {
+                            signals.nudge();
+                        }
+                    }
+                    AfterAccept::Ring => self.driver.doorbell.ring(key, self.driver.clock.now()),
+                }
+                Ok(Sent::Accepted(position))
+            }
+            Acceptance::Repeated(progress) => Ok(Sent::Repeated(progress)),
+            Acceptance::IdReused => refused(SendError::IdReused),
+            Acceptance::Busy => refused(SendError::Busy),
+            Acceptance::QueueFull => refused(SendError::QueueFull),
+        }
+    }
+
+    fn subscribe(&self, key: &ConversationKey, streams: bool) -> Subscription {
+        self.hub.subscribe(key, streams)
+    }
+
+    async fn events(&self, key: &ConversationKey, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.driver.store.events(key, after, limit).await
+    }
+
+    async fn state(&self, key: &ConversationKey) -> Result<Option<Tracker>, StoreError> {
+        Ok(self.driver.store.load(key).await?.map(|loaded| loaded.tracker))
+    }
+
+    async fn progress(&self, key: &ConversationKey, sender: &SenderId, message: &MessageId) -> Result<Option<Progress>, StoreError> {
+        Ok(self.driver.store.recorded(key, sender, message).await?.map(|recorded| recorded.progress))
+    }
+
+    async fn forget(&self, key: &ConversationKey) -> Result<(), StoreError> {
+        self.driver.store.delete(key).await?;
+        self.driver.cache.forget(key);
+        self.hub.publish(key, &Update::Forgotten);
+        Ok(())
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.driver.store.ready().await
+    }
+
+    fn bot(&self, name: Option<&BotName>) -> Option<Arc<Bot>> {
+        match name {
+            Some(name) => self.driver.bots.current(name),
+            None => self.driver.bots.names().first().and_then(|name| self.driver.bots.current(name)),
+        }
+    }
+
+    fn bot_names(&self) -> Vec<BotName> {
+        self.driver.bots.names()
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    fn now(&self) -> Timestamp {
+        self.driver.clock.now()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
