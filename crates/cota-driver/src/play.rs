@@ -145,7 +145,7 @@ impl<'d> Play<'d> {
     fn perform(&self, issued: Issued<Effect>, under_way: &mut UnderWay<'d>) {
         let Issued { id, attempt, deadline, effect } = issued;
         let work = match effect {
-            Effect::CallLlm(call) => Work::Llm { call, tracker: self.turn.tracker().clone() },
+            Effect::CallLlm(call) => Work::Llm { call: Box::new(call), tracker: self.turn.tracker().clone() },
             Effect::RunExecutor { action, slots, safety: _ } => Work::Executor { action, slots },
         };
         let key = format!("{}/{}", self.turn.run(), id.0);

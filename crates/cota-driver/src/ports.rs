@@ -47,7 +47,7 @@ pub enum Work {
     /// Ask an LLM. The request is rendered from the tracker when it is performed.
     Llm {
         /// The question.
-        call: LlmCall,
+        call: Box<LlmCall>,
         /// The conversation as the turn sees it.
         tracker: Tracker,
     },
