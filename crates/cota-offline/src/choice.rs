@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use cota_core::bot::{BOT_UTTER, Bot};
 
 use crate::classifier::Classifier;
-use crate::features::Vocabulary;
+use crate::features::{Sparse, Vocabulary};
 use crate::lessons::{Class, Lessons};
 use crate::situation::{Situation, Waiting};
 use crate::slots::takes_any_words;
 
 /// How sure another action must be to win over a form that the message has a value for.
 const SURE: f32 = 0.6;
+
+/// The probability below which a class adds nothing to the confidence.
+const SLIGHT: f32 = 0.05;
 
 /// What choosing takes.
 #[derive(Clone, Copy, Debug)]
@@ -70,36 +73,45 @@ impl<'a> Chooser<'a> {
         best.filter(|(_, confidence)| *confidence >= needed).map_or(goes_on, |(choice, _)| choice)
     }
 
-    fn best(&self, bot: &Bot, situation: &Situation<'a>) -> Option<(Choice<'a>, f32)> {
+    pub(crate) fn best(&self, bot: &Bot, situation: &Situation<'a>) -> Option<(Choice<'a>, f32)> {
         let probabilities = self.classifier.probabilities(&self.vocabulary.situation(situation));
         let may = |class: &Class| bot.action(&class.action).is_some() && situation.may_run(&class.action);
-        let classes = self.lessons.fitting(situation).into_iter();
-        let classes = classes.filter_map(|number| Some((self.lessons.class(number).filter(|class| may(class))?, *probabilities.get(number)?)));
-        best_action(classes)
-    }
-}
-
-/// The action with the most probability, with the confidence in it.
-pub(crate) fn best_action<'a>(classes: impl Iterator<Item = (&'a Class, f32)>) -> Option<(Choice<'a>, f32)> {
-    let mut actions: BTreeMap<&str, Evidence<'a>> = BTreeMap::new();
-    for (class, probability) in classes {
-        let evidence = actions.entry(&class.action).or_insert(Evidence { sum: 0.0, squares: 0.0, likeliest: (class, 0.0) });
-        evidence.sum += probability;
-        evidence.squares += probability * probability;
-        if probability > evidence.likeliest.1 {
-            evidence.likeliest = (class, probability);
+        let mut actions: BTreeMap<&str, Evidence<'a>> = BTreeMap::new();
+        for number in self.lessons.fitting(situation) {
+            let (Some(class), Some(probability)) = (self.lessons.class(number).filter(|class| may(class)), probabilities.get(number)) else { continue };
+            actions.entry(&class.action).or_default().add(class, *probability);
         }
+        let best = actions.into_values().max_by(|left, right| left.sum.total_cmp(&right.sum))?;
+        let confidence = best.confidence(&self.vocabulary.message(situation.text()));
+        let (class, _) = best.likeliest()?;
+        Some((Choice { action: &class.action, thought: &class.thought, is_known: true }, confidence))
     }
-    let best = actions.into_values().max_by(|left, right| left.sum.total_cmp(&right.sum))?;
-    let (class, _) = best.likeliest;
-    Some((Choice { action: &class.action, thought: &class.thought, is_known: true }, best.squares.sqrt()))
 }
 
-/// What speaks for an action. Two answers of nearly equal weight are still good evidence, eight are not: hence the squares.
+/// What speaks for an action: its classes with their probabilities.
+#[derive(Default)]
 struct Evidence<'a> {
     sum: f32,
-    squares: f32,
-    likeliest: (&'a Class, f32),
+    classes: Vec<(&'a Class, f32)>,
+}
+
+impl<'a> Evidence<'a> {
+    fn add(&mut self, class: &'a Class, probability: f32) {
+        self.sum += probability;
+        self.classes.push((class, probability));
+    }
+
+    fn likeliest(&self) -> Option<(&'a Class, f32)> {
+        self.classes.iter().copied().max_by(|(_, left), (_, right)| left.total_cmp(right))
+    }
+
+    /// Probability times likeness: the classifier always prefers something, so the message must also be like one that an
+    /// example has. Two answers of nearly equal weight are still good evidence, eight are not: hence the squares.
+    fn confidence(&self, message: &Sparse) -> f32 {
+        let worth_a_look = self.classes.iter().filter(|(_, probability)| *probability >= SLIGHT);
+        let squares = worth_a_look.map(|(class, probability)| (probability * class.likeness(message)).powi(2));
+        squares.sum::<f32>().sqrt()
+    }
 }
 
 fn answer<'a>(is_known: bool) -> Choice<'a> {

@@ -16,6 +16,9 @@ use crate::utter::{Values, is_speakable};
 /// the nearest example.
 const MOST_ANSWER_CLASSES: usize = 256;
 
+/// Most messages that a class keeps to compare new ones with.
+const MOST_MESSAGES: usize = 256;
+
 /// Everything that was learned but the weights.
 #[derive(Debug, Default)]
 pub(crate) struct Lessons {
@@ -35,6 +38,8 @@ pub(crate) struct Class {
     /// What the first example of it thinks.
     pub(crate) thought: String,
     answers: Vec<Answer>,
+    /// Messages that it was the first choice after.
+    messages: Vec<Sparse>,
 }
 
 #[derive(Debug)]
@@ -71,8 +76,11 @@ impl Lessons {
                 let situation = Situation::of(bot, lexicon, tracker);
                 lessons.add_answer(class, texts, each_answer, || vocabulary.message(situation.text()));
                 lessons.by_path.entry(situation.path()).or_default().insert(class);
-                if let Some(last) = situation.last() {
-                    lessons.by_last.entry(last.to_owned()).or_default().insert(class);
+                match situation.last() {
+                    Some(last) => {
+                        lessons.by_last.entry(last.to_owned()).or_default().insert(class);
+                    }
+                    None => lessons.add_message(class, vocabulary.message(situation.text())),
                 }
                 samples.push((Sample { features: vocabulary.situation(&situation), class }, situation.last().is_none()));
             }
@@ -84,6 +92,11 @@ impl Lessons {
     /// How many classes there are.
     pub(crate) fn count(&self) -> usize {
         self.classes.len()
+    }
+
+    /// All classes.
+    pub(crate) fn classes(&self) -> impl Iterator<Item = &Class> {
+        self.classes.iter()
     }
 
     /// A class by its number.
@@ -113,8 +126,14 @@ impl Lessons {
     }
 
     fn add_class(&mut self, action: &str, thought: Option<&str>) -> usize {
-        self.classes.push(Class { action: action.to_owned(), thought: thought.unwrap_or_default().to_owned(), answers: Vec::new() });
+        self.classes.push(Class { action: action.to_owned(), thought: thought.unwrap_or_default().to_owned(), answers: Vec::new(), messages: Vec::new() });
         self.classes.len() - 1
+    }
+
+    fn add_message(&mut self, class: usize, message: Sparse) {
+        if let Some(class) = self.classes.get_mut(class).filter(|class| class.messages.len() < MOST_MESSAGES) {
+            class.messages.push(message);
+        }
     }
 
     fn add_answer(&mut self, class: usize, texts: &[String], once: bool, heard: impl FnOnce() -> Sparse) {
@@ -134,6 +153,16 @@ impl Lessons {
 }
 
 impl Class {
+    /// How alike a message is to the nearest one that an example has for this class, from 0 to 1.
+    pub(crate) fn likeness(&self, message: &Sparse) -> f32 {
+        self.messages.iter().map(|other| similarity(message, other)).fold(0.0, f32::max)
+    }
+
+    /// The messages that examples have for this class.
+    pub(crate) fn messages(&self) -> &[Sparse] {
+        &self.messages
+    }
+
     /// What an utterance says, of the example whose message is nearest; nothing if no text can be filled in.
     pub(crate) fn said(&self, values: &Values<'_>, heard: &Sparse) -> Option<String> {
         let mut best: Option<(f32, String)> = None;

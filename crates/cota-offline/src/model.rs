@@ -38,7 +38,7 @@ impl ExamplesModel {
         let (lessons, samples) = Lessons::learn(bot, &lexicon, &vocabulary);
         let all: Vec<&Sample> = samples.iter().map(|(sample, _)| sample).collect();
         let classifier = Classifier::train(&all, vocabulary.places(), lessons.count());
-        let threshold = threshold(&samples, &lessons, &vocabulary);
+        let threshold = threshold(&lessons);
         Self { lexicon, vocabulary, lessons, classifier, threshold }
     }
 
@@ -60,6 +60,16 @@ impl ExamplesModel {
         }
     }
 
+    /// TEMP
+    #[doc(hidden)]
+    pub fn temp_confidence(&self, bot: &Bot, tracker: &Tracker) -> (String, f32) {
+        let situation = Situation::of(bot, &self.lexicon, tracker);
+        self.chooser().best(bot, &situation).map(|(c, p)| (c.action.to_owned(), p)).unwrap_or_default()
+    }
+    /// TEMP
+    #[doc(hidden)]
+    pub fn temp_threshold(&self) -> f32 { self.threshold }
+
     fn select(&self, bot: &Bot, tracker: &Tracker) -> Json {
         let situation = Situation::of(bot, &self.lexicon, tracker);
         let choice = self.chooser().choose(bot, &situation);
@@ -76,7 +86,8 @@ impl ExamplesModel {
         let situation = Situation::of(bot, &self.lexicon, tracker);
         let choice = self.chooser().choose(bot, &situation);
         if bot.form(choice.action).is_none() {
-            return content(self.utter(bot, tracker, choice.action, None).1);
+            let text = if choice.is_known { self.utter(bot, tracker, choice.action, None).1 } else { bot.settings().fallback.clone() };
+            return content(text);
         }
         let arguments = Json::Object(self.fill(bot, tracker, choice.action)).to_string();
         Completion { tool_calls: vec![ToolCall { name: choice.action.to_owned(), arguments }], ..Completion::default() }

@@ -136,7 +136,7 @@ impl<'b, 'l> Stage<'b, 'l> {
         let said: Vec<&str> = texts.iter().flat_map(|text| placeholders(text)).collect();
         let open = |slot: &&Slot| !is_filled(kept, &slot.name) && !said.contains(&slot.name.as_str());
         let answers = later.iter().find(|step| step.name == USER_UTTER).map(|step| step.result.texts()).unwrap_or_default();
-        let is_answered = |slot: &&Slot| answers.iter().any(|text| !self.lexicon.find(name, slot, text).is_empty());
+        let is_answered = |slot: &&Slot| answers.iter().any(|text| !self.lexicon.find(name, &slot.name, text).is_empty());
         let open: Vec<&Slot> = form.slots.iter().filter(open).collect();
         open.iter().find(|slot| is_answered(slot)).or_else(|| open.first()).map(|slot| slot.name.as_str())
     }

@@ -1,5 +1,7 @@
 //! What a choice depends on: the latest message and what has happened around it.
 
+use std::collections::BTreeMap;
+
 use cota_core::bot::{Bot, Form, USER_UTTER};
 use cota_core::event::{ActionRecord, FormState};
 use cota_core::tracker::{Tracker, is_formless, result_text};
@@ -13,7 +15,7 @@ pub(crate) struct Situation<'a> {
     since: Vec<&'a ActionRecord>,
     waiting: Option<Waiting<'a>>,
     before: Option<&'a str>,
-    found: Vec<(&'a str, usize)>,
+    found: BTreeMap<&'a str, usize>,
     repeatable: Vec<&'a str>,
 }
 
@@ -30,12 +32,12 @@ pub(crate) struct Waiting<'a> {
 
 impl<'a> Situation<'a> {
     /// The present moment of a conversation.
-    pub(crate) fn of(bot: &'a Bot, lexicon: &Lexicon, tracker: &'a Tracker) -> Self {
+    pub(crate) fn of(bot: &'a Bot, lexicon: &'a Lexicon, tracker: &'a Tracker) -> Self {
         let text = tracker.latest_user().map(result_text).unwrap_or_default();
         let since: Vec<&ActionRecord> = tracker.since_user().filter(|action| is_formless(action)).collect();
         let before = tracker.formless().rev().skip_while(|action| action.name != USER_UTTER).nth(1).map(|action| action.name.as_str());
-        let mut situation = Self { text, since, waiting: waiting(bot, tracker), before, found: Vec::new(), repeatable: Vec::new() };
-        situation.found = found(bot, lexicon, &situation.text);
+        let mut situation = Self { text, since, waiting: waiting(bot, tracker), before, found: BTreeMap::new(), repeatable: Vec::new() };
+        situation.found = lexicon.survey(&situation.text);
         situation.repeatable = situation.repeatable_forms(bot, lexicon);
         situation
     }
@@ -43,11 +45,6 @@ impl<'a> Situation<'a> {
     /// What the user said last.
     pub(crate) fn text(&self) -> &str {
         &self.text
-    }
-
-    /// What has finished since, oldest first.
-    pub(crate) fn since(&self) -> &[&'a ActionRecord] {
-        &self.since
     }
 
     /// The name of what finished last since the user spoke.
@@ -68,7 +65,7 @@ impl<'a> Situation<'a> {
 
     /// Whether the message has a value for a slot of this name.
     pub(crate) fn has_found(&self, slot: &str) -> bool {
-        self.found.iter().any(|(name, _)| *name == slot)
+        self.found.contains_key(slot)
     }
 
     /// Whether a form may run: it has not run in this turn yet, or the message has values for it that no run of it had.
@@ -94,7 +91,7 @@ impl<'a> Situation<'a> {
         }
         if let Some(waiting) = self.waiting {
             tell(&format!("waiting:{}", waiting.name));
-            let answered = waiting.asked.is_some_and(|asked| self.found.iter().any(|(slot, _)| *slot == asked));
+            let answered = waiting.asked.is_some_and(|asked| self.has_found(asked));
             tell(if answered { "answered" } else { "not answered" });
         }
         for (slot, count) in &self.found {
@@ -127,22 +124,4 @@ fn waiting<'a>(bot: &'a Bot, tracker: &'a Tracker) -> Option<Waiting<'a>> {
     let form = bot.form(name)?;
     let asked = first_missing(form, tracker.form_slots(name)).map(|slot| slot.name.as_str());
     Some(Waiting { name, form, asked })
-}
-
-/// How many different values of each slot a message holds. Slots of one name count as one.
-fn found<'a>(bot: &'a Bot, lexicon: &Lexicon, text: &str) -> Vec<(&'a str, usize)> {
-    let mut all: Vec<(&str, usize)> = Vec::new();
-    for action in &bot.source().actions {
-        for slot in action.form().map(|form| form.slots.as_slice()).unwrap_or_default() {
-            let mut values: Vec<String> = lexicon.find(&action.name, slot, text).into_iter().map(|found| found.value).collect();
-            values.sort();
-            values.dedup();
-            match all.iter_mut().find(|(name, _)| *name == slot.name) {
-                Some((_, count)) => *count = values.len().max(*count),
-                None if values.is_empty() => {}
-                None => all.push((&slot.name, values.len())),
-            }
-        }
-    }
-    all
 }

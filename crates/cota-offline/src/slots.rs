@@ -1,6 +1,6 @@
 //! Values of slots in a message: what `values`, `examples` and `pattern` of a slot name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cota_core::bot::{Bot, Form, Slot};
 use cota_core::event::Slots;
@@ -9,11 +9,21 @@ use serde_json::Value as Json;
 /// Most characters of a message that is taken whole as a slot's value.
 const WHOLE_MESSAGE_CHARS: usize = 200;
 
-/// The known values of every slot of a bot.
+/// What finds the values of every slot of a bot.
 #[derive(Debug, Default)]
 pub(crate) struct Lexicon {
-    /// By form and slot, then by the first letter: terms, longest first.
-    terms: BTreeMap<(String, String), BTreeMap<char, Vec<Term>>>,
+    /// Slots that declare the same share one: bots often ask for the same thing in many forms.
+    finders: Vec<Finder>,
+    /// By form and slot.
+    by_slot: BTreeMap<String, BTreeMap<String, usize>>,
+}
+
+/// Finds the values of a slot.
+#[derive(Debug)]
+struct Finder {
+    slot: Slot,
+    /// By the first letter: terms, longest first.
+    terms: BTreeMap<char, Vec<Term>>,
 }
 
 #[derive(Debug)]
@@ -51,23 +61,34 @@ pub(crate) struct Filling<'a> {
 impl Lexicon {
     /// Collects what the slots of a bot declare.
     pub(crate) fn of(bot: &Bot) -> Self {
-        let mut terms = BTreeMap::new();
+        let mut lexicon = Self::default();
         for action in &bot.source().actions {
             for slot in action.form().map(|form| form.slots.as_slice()).unwrap_or_default() {
-                terms.insert((action.name.clone(), slot.name.clone()), terms_of(slot));
+                let number = lexicon.finder_for(slot);
+                lexicon.by_slot.entry(action.name.clone()).or_default().insert(slot.name.clone(), number);
             }
         }
-        Self { terms }
+        lexicon
     }
 
     /// Every value of a slot in a message, in the order of the message, none overlapping.
-    pub(crate) fn find(&self, form: &str, slot: &Slot, text: &str) -> Vec<Found> {
-        let letters: Vec<char> = text.chars().map(lower).collect();
-        let mut found = by_pattern(slot, text);
-        if let Some(terms) = self.terms.get(&(form.to_owned(), slot.name.clone())) {
-            found.extend(by_terms(terms, &letters));
+    pub(crate) fn find(&self, form: &str, slot: &str, text: &str) -> Vec<Found> {
+        let number = self.by_slot.get(form).and_then(|slots| slots.get(slot));
+        number.and_then(|number| self.finders.get(*number)).map(|finder| finder.find(text, &lowered(text))).unwrap_or_default()
+    }
+
+    /// The names of all slots that a message has values of, with how many different ones.
+    pub(crate) fn survey(&self, text: &str) -> BTreeMap<&str, usize> {
+        let letters = lowered(text);
+        let mut found: BTreeMap<&str, usize> = BTreeMap::new();
+        for finder in &self.finders {
+            let values: BTreeSet<String> = finder.find(text, &letters).into_iter().map(|found| found.value).collect();
+            if !values.is_empty() {
+                let count = found.entry(&finder.slot.name).or_default();
+                *count = values.len().max(*count);
+            }
         }
-        without_overlaps(found)
+        found
     }
 
     /// The values of a form's slots in a message.
@@ -78,7 +99,7 @@ impl Lexicon {
         let asked_first = form.slots.iter().filter(|slot| filling.asked == Some(slot.name.as_str()));
         let then_others = form.slots.iter().filter(|slot| filling.asked != Some(slot.name.as_str()));
         for slot in asked_first.chain(then_others) {
-            let free = self.find(name, slot, filling.text).into_iter().filter(|found| !taken.iter().any(|other| found.overlaps(other)));
+            let free = self.find(name, &slot.name, filling.text).into_iter().filter(|found| !taken.iter().any(|other| found.overlaps(other)));
             if let Some(found) = preferred(free.collect(), slot, filling) {
                 values.insert(&slot.name, found.value.clone());
                 taken.push(found);
@@ -89,6 +110,24 @@ impl Lexicon {
         }
         let in_order = form.slots.iter().filter_map(|slot| values.remove(slot.name.as_str()).map(|value| (slot.name.clone(), Json::String(value))));
         in_order.collect()
+    }
+}
+
+impl Lexicon {
+    fn finder_for(&mut self, slot: &Slot) -> usize {
+        if let Some(number) = self.finders.iter().position(|finder| declares_the_same(&finder.slot, slot)) {
+            return number;
+        }
+        self.finders.push(Finder { slot: slot.clone(), terms: terms_of(slot) });
+        self.finders.len() - 1
+    }
+}
+
+impl Finder {
+    fn find(&self, text: &str, letters: &[char]) -> Vec<Found> {
+        let mut found = by_pattern(&self.slot, text);
+        found.extend(by_terms(&self.terms, letters));
+        without_overlaps(found)
     }
 }
 
@@ -104,7 +143,7 @@ impl Found {
 
 /// Whether a slot holds a value: 0 and false are values, null and the empty text are not.
 pub(crate) fn is_filled(slots: Option<&Slots>, slot: &str) -> bool {
-    slots.and_then(|slots| slots.get(slot)).is_some_and(|value| !value.is_null() && value.as_str() != Some(""))
+    slots.and_then(|slots| slots.get(slot)).is_some_and(|value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty()))
 }
 
 /// The first slot of a form that holds no value.
@@ -146,7 +185,7 @@ fn whole_message<'a>(filling: Filling<'a>) -> Option<(&'a str, String)> {
 fn terms_of(slot: &Slot) -> BTreeMap<char, Vec<Term>> {
     let mut terms: BTreeMap<char, Vec<Term>> = BTreeMap::new();
     for value in slot.values.iter().chain(&slot.examples) {
-        let letters: Vec<char> = value.trim().chars().map(lower).collect();
+        let letters: Vec<char> = lowered(value.trim());
         if let Some(first) = letters.first() {
             terms.entry(*first).or_default().push(Term { letters, value: value.trim().to_owned() });
         }
@@ -222,6 +261,15 @@ fn stands_alone(letters: &[char], start: usize, end: usize) -> bool {
 /// Letters of scripts that put no space between words: Han, kana, Thai, Lao, Khmer, Myanmar.
 fn is_unspaced(letter: char) -> bool {
     matches!(u32::from(letter), 0x0E00..=0x0EFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x3040..=0x30FF | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xF900..=0xFAFF | 0x20000..=0x3FFFF)
+}
+
+fn declares_the_same(one: &Slot, other: &Slot) -> bool {
+    let pattern = |slot: &Slot| slot.pattern.as_ref().map(|pattern| pattern.as_str().to_owned());
+    one.name == other.name && one.values == other.values && one.examples == other.examples && pattern(one) == pattern(other)
+}
+
+fn lowered(text: &str) -> Vec<char> {
+    text.chars().map(lower).collect()
 }
 
 fn lower(letter: char) -> char {
