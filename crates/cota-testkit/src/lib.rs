@@ -1,1 +1,3 @@
 //! Scripted models, the machine harness and the store conformance suite. For tests only.
+
+pub mod conformance;
