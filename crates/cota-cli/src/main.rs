@@ -1,2 +1,7 @@
-//! The cota command and the local server.
-fn main() {}
+//! The `cota` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cota_cli::main()
+}

@@ -1,0 +1,21 @@
+//! The `cota` command: bots on the laptop.
+//!
+//! This crate puts the parts together for one machine. It decides nothing about a conversation: `cota-driver` drives,
+//! `cota-gateway` speaks HTTP, `cota-config` says what is wrong with a bot.
+//!
+//! **Key decision: every command talks to the same host.** `run` serves it, `shell` and `test` hold it in their own process, so
+//! what is tried on the terminal is what is served.
+//!
+//! - [`server`]: the HTTP and WebSocket server of `cota run`.
+//! - [`native`]: the ports of a machine: clock, tasks, bot folders with reload, scripts, stores.
+
+pub mod native;
+pub mod server;
+
+use std::process::ExitCode;
+
+/// Runs the command that the process was called with.
+#[must_use]
+pub fn main() -> ExitCode {
+    ExitCode::SUCCESS
+}
