@@ -18,6 +18,8 @@ pub mod answer;
 pub mod bot;
 pub mod dpl;
 pub mod event;
+#[cfg(test)]
+mod fixture;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod ids;

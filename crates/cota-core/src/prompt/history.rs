@@ -1,0 +1,145 @@
+//! The history as a prompt shows it: one line for each action, within the bot's limit.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::Value as Json;
+use serde_json::ser::{Formatter, Serializer};
+
+use crate::bot::{SELECTOR, USER_UTTER};
+use crate::event::{ActionRecord, ResultItem};
+use crate::tracker::{Tracker, is_formless};
+
+/// The text with its line breaks escaped. Everything that was said goes through it, so nobody can write another's line.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_line_break) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            '\n' => line.push_str("\\n"),
+            '\r' => line.push_str("\\r"),
+            c if is_line_break(c) => line.extend(c.escape_unicode().filter(|c| !matches!(c, '{' | '}'))),
+            c => line.push(c),
+        }
+    }
+    Cow::Owned(line)
+}
+
+/// What some reader takes for the end of a line: Unicode's mandatory breaks and the separators that Python splits at.
+fn is_line_break(c: char) -> bool {
+    matches!(c, '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// `sender_id:text` lines of what was said.
+pub(super) fn messages(tracker: &Tracker, budget: usize) -> String {
+    let said = tracker.actions().filter(|action| is_said(action));
+    lines(said.map(|action| (action, message_lines(action))), tracker, budget)
+}
+
+/// The lines of one action's messages.
+pub(super) fn message_lines(action: &ActionRecord) -> String {
+    let line = |item: &ResultItem| {
+        let sender = item.sender_id.as_ref().map_or(action.sender_id.as_str(), |sender| sender.as_str());
+        format!("{}:{}", one_line(sender), one_line(&item.text))
+    };
+    action.result.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// `Name:text` lines, a form with its slots, each after its thought where thoughts are wanted. A form that waits for a slot has
+/// no result yet: what it knows is told by its question and by the variables of the current form.
+pub(super) fn actions(tracker: &Tracker, thoughts: bool, budget: usize) -> String {
+    let done = tracker.actions().filter(|action| is_formless(action) || action.name == SELECTOR);
+    let line = |action: &ActionRecord| {
+        let thought = action.result.iter().find_map(|item| item.thought.as_deref()).filter(|_| thoughts);
+        let thought = thought.map(|thought| format!("thought:{}\n", one_line(thought))).unwrap_or_default();
+        let slots = action.slots.as_ref().map(|slots| format!("({})", spaced_json(slots))).unwrap_or_default();
+        format!("{thought}{}{slots}:{}", action.name, outcome(action))
+    };
+    lines(done.map(|action| (action, line(action))), tracker, budget)
+}
+
+/// `Name:text` lines of the formless history.
+pub(super) fn formless(tracker: &Tracker, budget: usize) -> String {
+    lines(tracker.formless().map(|action| (action, format!("{}:{}", action.name, outcome(action)))), tracker, budget)
+}
+
+fn lines<'t>(actions: impl DoubleEndedIterator<Item = (&'t ActionRecord, String)>, tracker: &Tracker, budget: usize) -> String {
+    let latest_user = tracker.latest_user();
+    let item = |(action, line): (&'t ActionRecord, String)| Item {
+        bytes: line.len() + 1,
+        keep: latest_user.is_some_and(|latest| std::ptr::eq(latest, action)),
+        value: line,
+    };
+    window(actions.map(item), budget).join("\n")
+}
+
+/// Something of the history on its way into a prompt.
+pub(super) struct Item<T> {
+    pub(super) value: T,
+    /// The room it takes.
+    pub(super) bytes: usize,
+    /// Whether it stays whatever its size.
+    pub(super) keep: bool,
+}
+
+/// The newest items that fit into `budget` bytes, and those that stay in any case. Oldest first.
+pub(super) fn window<T>(items: impl DoubleEndedIterator<Item = Item<T>>, budget: usize) -> Vec<T> {
+    let items: Vec<Item<T>> = items.collect();
+    let pinned: usize = items.iter().filter(|item| item.keep).map(|item| item.bytes).sum();
+    let mut room = Some(budget.saturating_sub(pinned));
+    let mut kept = Vec::new();
+    for item in items.into_iter().rev() {
+        if !item.keep {
+            room = room.and_then(|room| room.checked_sub(item.bytes));
+        }
+        if item.keep || room.is_some() {
+            kept.push(item.value);
+        }
+    }
+    kept.reverse();
+    kept
+}
+
+/// Whether an action is something that was said: by the user, by the bot, but not an action's result.
+pub(super) fn is_said(action: &ActionRecord) -> bool {
+    action.name == USER_UTTER || (action.state.is_none() && action.name != SELECTOR)
+}
+
+/// What came of an action, on one line; a failure says so.
+pub(super) fn outcome(action: &ActionRecord) -> String {
+    let texts: Vec<String> = action.result.iter().map(item_text).collect();
+    one_line(&texts.join("\n")).into_owned()
+}
+
+/// A result's text and its error.
+pub(super) fn item_text(item: &ResultItem) -> String {
+    let Some(error) = item.error() else { return item.text.clone() };
+    let error = error.as_str().map_or_else(|| error.to_string(), str::to_owned);
+    if item.text.trim().is_empty() { format!("error: {error}") } else { format!("{} (error: {error})", item.text) }
+}
+
+/// JSON on one line with a space after each `:` and `,`, as the format writes slots.
+pub(super) fn spaced_json(value: &impl Serialize) -> String {
+    let mut bytes = Vec::new();
+    let written = value.serialize(&mut Serializer::with_formatter(&mut bytes, Spaced));
+    let text = written.ok().and_then(|()| String::from_utf8(bytes).ok()).unwrap_or_else(|| Json::Null.to_string());
+    one_line(&text).into_owned()
+}
+
+struct Spaced;
+
+impl Formatter for Spaced {
+    fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
+        writer.write_all(b": ")
+    }
+}
