@@ -73,7 +73,7 @@ impl<'a> Chooser<'a> {
         best.filter(|(_, confidence)| *confidence >= needed).map_or(goes_on, |(choice, _)| choice)
     }
 
-    pub(crate) fn best(&self, bot: &Bot, situation: &Situation<'a>) -> Option<(Choice<'a>, f32)> {
+    fn best(&self, bot: &Bot, situation: &Situation<'a>) -> Option<(Choice<'a>, f32)> {
         let probabilities = self.classifier.probabilities(&self.vocabulary.situation(situation));
         let may = |class: &Class| bot.action(&class.action).is_some() && situation.may_run(&class.action);
         let mut actions: BTreeMap<&str, Evidence<'a>> = BTreeMap::new();

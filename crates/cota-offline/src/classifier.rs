@@ -70,13 +70,13 @@ impl Classifier {
     }
 }
 
-const START_RATE: f32 = 4.0;
+const START_RATE: f32 = 6.0;
 const RATE_DECAY: f32 = 0.15;
 const BIAS_RATE: f32 = 0.05;
 
 /// Few samples need more rounds; many must not take longer than a person waits.
 fn epochs(samples: usize) -> u16 {
-    u16::try_from(60_000 / samples.max(1)).unwrap_or(u16::MAX).clamp(5, 40)
+    u16::try_from(60_000 / samples.max(1)).unwrap_or(u16::MAX).clamp(6, 20)
 }
 
 fn add(sum: &mut [f32], row: &[f32], factor: f32) {

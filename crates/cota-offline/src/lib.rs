@@ -28,3 +28,6 @@ mod slots;
 mod utter;
 
 pub use model::ExamplesModel;
+
+#[cfg(test)]
+mod tests;

@@ -60,16 +60,6 @@ impl ExamplesModel {
         }
     }
 
-    /// TEMP
-    #[doc(hidden)]
-    pub fn temp_confidence(&self, bot: &Bot, tracker: &Tracker) -> (String, f32) {
-        let situation = Situation::of(bot, &self.lexicon, tracker);
-        self.chooser().best(bot, &situation).map(|(c, p)| (c.action.to_owned(), p)).unwrap_or_default()
-    }
-    /// TEMP
-    #[doc(hidden)]
-    pub fn temp_threshold(&self) -> f32 { self.threshold }
-
     fn select(&self, bot: &Bot, tracker: &Tracker) -> Json {
         let situation = Situation::of(bot, &self.lexicon, tracker);
         let choice = self.chooser().choose(bot, &situation);
@@ -111,8 +101,8 @@ impl ExamplesModel {
         if was_selected(tracker, action) && !chooser.choose(bot, &situation).is_known {
             return (String::new(), bot.settings().fallback.clone());
         }
-        if utter::has_failed(tracker) {
-            return (String::new(), utter::apology(bot));
+        if let Some(apology) = utter::apology(bot, tracker) {
+            return (String::new(), apology);
         }
         let values = Values::of(tracker);
         let heard = self.vocabulary.message(situation.text());

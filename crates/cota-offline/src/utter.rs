@@ -3,6 +3,7 @@
 use cota_core::bot::{Bot, Language, Slot};
 use cota_core::event::{ActionRecord, FormState, Slots};
 use cota_core::tracker::{Tracker, is_formless, result_text};
+use serde_json::Value as Json;
 
 use crate::slots::spoken;
 
@@ -80,18 +81,18 @@ pub(crate) fn question(bot: &Bot, slot: &Slot) -> String {
     }
 }
 
-/// Owns up to a form that failed.
-pub(crate) fn apology(bot: &Bot) -> String {
-    match bot.source().language {
-        Language::English => "I am sorry, that did not work just now. Please try again later.".to_owned(),
-        Language::Chinese => "抱歉，刚才没有办成，请稍后再试。".to_owned(),
-    }
-}
-
-/// Whether the last thing that happened since the user spoke is a form that failed.
-pub(crate) fn has_failed(tracker: &Tracker) -> bool {
-    let last = tracker.since_user().rev().find(|action| is_formless(action));
-    last.is_some_and(|action| action.result.iter().any(|item| item.error().is_some()))
+/// Owns up to a failure of the form that finished last since the user spoke; nothing if it did not fail.
+pub(crate) fn apology(bot: &Bot, tracker: &Tracker) -> Option<String> {
+    let last = tracker.since_user().rev().find(|action| is_formless(action))?;
+    let failed = last.result.iter().find(|item| item.error().is_some())?;
+    let is_unknown = failed.metadata.get("failure").and_then(Json::as_str) == Some("outcome_unknown");
+    let text = match (bot.source().language, is_unknown) {
+        (Language::English, false) => "I am sorry, that did not work just now. Please try again later.",
+        (Language::English, true) => "I am sorry, I cannot tell whether that was done. Please check before you try again.",
+        (Language::Chinese, false) => "抱歉，刚才没有办成，请稍后再试。",
+        (Language::Chinese, true) => "抱歉，我无法确定是否已经办成，再试之前请先核实一下。",
+    };
+    Some(text.to_owned())
 }
 
 fn closed(sentence: &str, stop: &str) -> String {
