@@ -84,8 +84,7 @@ const METADATA: [IpAddr; 9] = [
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
 
-const METADATA_NAMES: [&str; 5] =
-    ["metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"];
+const METADATA_NAMES: [&str; 5] = ["metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"];
 
 /// Ends of names that never lead out of a private network: RFC 6761, 6762, 8375, ICANN's `.internal`, and habit.
 const PRIVATE_SUFFIXES: [&str; 9] =
@@ -149,14 +148,60 @@ mod tests {
     #[test]
     fn private_hosts_are_for_the_author_alone() {
         for host in [
-            "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0x7f.0.0.1", "127.255.255.254", "0.0.0.0", "0",
-            "10.0.0.1", "10.255.255.255", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.1.1", "100.64.0.1",
-            "100.127.255.255", "192.0.0.8", "192.0.2.1", "198.18.0.1", "198.51.100.7", "203.0.113.9", "224.0.0.1",
-            "239.255.255.255", "240.0.0.1", "255.255.255.255", "[::]", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:10.0.0.1]",
-            "[::127.0.0.1]", "[64:ff9b::10.0.0.1]", "[64:ff9b::192.168.0.1]", "[64:ff9b:1::1]", "[2002:7f00:1::]",
-            "[2002:a00:1::1]", "[2001::1]", "[2001:db8::1]", "[fc00::1]", "[fd12:3456::1]", "[fe80::1]", "[fec0::1]",
-            "[ff02::1]", "[100::1]", "localhost", "LOCALHOST", "localhost.", "a.localhost", "printer.local", "db.internal",
-            "router.lan", "redis", "x.home.arpa", "１２７.0.0.1",
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0177.0.0.1",
+            "0x7f.0.0.1",
+            "127.255.255.254",
+            "0.0.0.0",
+            "0",
+            "10.0.0.1",
+            "10.255.255.255",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "169.254.1.1",
+            "100.64.0.1",
+            "100.127.255.255",
+            "192.0.0.8",
+            "192.0.2.1",
+            "198.18.0.1",
+            "198.51.100.7",
+            "203.0.113.9",
+            "224.0.0.1",
+            "239.255.255.255",
+            "240.0.0.1",
+            "255.255.255.255",
+            "[::]",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:10.0.0.1]",
+            "[::127.0.0.1]",
+            "[64:ff9b::10.0.0.1]",
+            "[64:ff9b::192.168.0.1]",
+            "[64:ff9b:1::1]",
+            "[2002:7f00:1::]",
+            "[2002:a00:1::1]",
+            "[2001::1]",
+            "[2001:db8::1]",
+            "[fc00::1]",
+            "[fd12:3456::1]",
+            "[fe80::1]",
+            "[fec0::1]",
+            "[ff02::1]",
+            "[100::1]",
+            "localhost",
+            "LOCALHOST",
+            "localhost.",
+            "a.localhost",
+            "printer.local",
+            "db.internal",
+            "router.lan",
+            "redis",
+            "x.home.arpa",
+            "１２７.0.0.1",
         ] {
             assert_eq!(check(host, Reach::Public), Err(Forbidden::Private), "{host}");
             assert_eq!(check(host, Reach::Named), Ok(()), "{host}");
@@ -166,10 +211,27 @@ mod tests {
     #[test]
     fn metadata_services_are_for_nobody() {
         for host in [
-            "169.254.169.254", "2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "[::ffff:169.254.169.254]",
-            "[::169.254.169.254]", "[64:ff9b::169.254.169.254]", "[2002:a9fe:a9fe::]", "169.254.170.2", "169.254.170.23",
-            "100.100.100.200", "168.63.129.16", "192.0.0.192", "[fd00:ec2::254]", "[fd00:ec2:0::23]", "[fd20:ce::254]",
-            "metadata.google.internal", "METADATA.google.internal.", "metadata.goog", "metadata", "instance-data",
+            "169.254.169.254",
+            "2852039166",
+            "0xa9fea9fe",
+            "0251.0376.0251.0376",
+            "[::ffff:169.254.169.254]",
+            "[::169.254.169.254]",
+            "[64:ff9b::169.254.169.254]",
+            "[2002:a9fe:a9fe::]",
+            "169.254.170.2",
+            "169.254.170.23",
+            "100.100.100.200",
+            "168.63.129.16",
+            "192.0.0.192",
+            "[fd00:ec2::254]",
+            "[fd00:ec2:0::23]",
+            "[fd20:ce::254]",
+            "metadata.google.internal",
+            "METADATA.google.internal.",
+            "metadata.goog",
+            "metadata",
+            "instance-data",
         ] {
             assert_eq!(check(host, Reach::Public), Err(Forbidden::Metadata), "{host}");
             assert_eq!(check(host, Reach::Named), Err(Forbidden::Metadata), "{host}");
@@ -179,9 +241,26 @@ mod tests {
     #[test]
     fn public_hosts_are_for_everybody() {
         for host in [
-            "example.com", "api.example.co.uk", "example.com.", "localhost.example.com", "local.example", "1.1.1.1", "9.9.9.9",
-            "100.63.255.255", "100.128.0.1", "172.15.0.1", "172.32.0.1", "192.169.0.1", "198.20.0.1", "223.255.255.255",
-            "[2606:4700::1111]", "[2a00:1450::1]", "[::ffff:8.8.8.8]", "[64:ff9b::8.8.8.8]", "[2002:808:808::1]", "münchen.example",
+            "example.com",
+            "api.example.co.uk",
+            "example.com.",
+            "localhost.example.com",
+            "local.example",
+            "1.1.1.1",
+            "9.9.9.9",
+            "100.63.255.255",
+            "100.128.0.1",
+            "172.15.0.1",
+            "172.32.0.1",
+            "192.169.0.1",
+            "198.20.0.1",
+            "223.255.255.255",
+            "[2606:4700::1111]",
+            "[2a00:1450::1]",
+            "[::ffff:8.8.8.8]",
+            "[64:ff9b::8.8.8.8]",
+            "[2002:808:808::1]",
+            "münchen.example",
         ] {
             assert_eq!(check(host, Reach::Public), Ok(()), "{host}");
             assert_eq!(check(host, Reach::Named), Ok(()), "{host}");

@@ -62,7 +62,11 @@ impl Hop {
             }
         };
         for (name, value) in &call.headers {
-            let fault = || rejected(format!("header `{name}` of the executer cannot be sent: its name or its value has a character that HTTP does not allow"));
+            let fault = || {
+                rejected(format!(
+                    "header `{name}` of the executer cannot be sent: its name or its value has a character that HTTP does not allow"
+                ))
+            };
             let name = HeaderName::try_from(name.as_str()).map_err(|_| fault())?;
             let mut value = HeaderValue::from_str(value.reveal()).map_err(|_| fault())?;
             value.set_sensitive(true);

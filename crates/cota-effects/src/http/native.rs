@@ -107,9 +107,9 @@ fn classify(error: reqwest::Error) -> HttpError {
     // Without its address, which may hold a key or a slot.
     let error = error.without_url();
     tracing::debug!(cause = root_cause(&error), "HTTP request failed");
-    if let Some(forbidden) = find(&error, |cause| cause.downcast_ref::<Forbidden>().copied()) {
-        HttpError::Forbidden(forbidden)
-    } else if find(&error, |cause| cause.downcast_ref::<rustls::Error>().map(|_| ())).is_some() {
+    if let Some(forbidden) = causes(&error).find_map(|cause| cause.downcast_ref::<Forbidden>()) {
+        HttpError::Forbidden(*forbidden)
+    } else if causes(&error).any(|cause| cause.is::<rustls::Error>()) {
         HttpError::Tls
     } else if error.is_connect() || error.is_builder() {
         HttpError::Connect
@@ -120,16 +120,16 @@ fn classify(error: reqwest::Error) -> HttpError {
     }
 }
 
-/// Looks through an error and its causes. An I/O error hides the error it wraps from `source`.
-fn find<T>(error: &(dyn Error + 'static), pick: impl Fn(&(dyn Error + 'static)) -> Option<T>) -> Option<T> {
-    std::iter::successors(Some(error), |&error| error.source()).find_map(|cause| {
-        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        pick(cause).or_else(|| wrapped.and_then(|wrapped| pick(wrapped)))
+/// An error and its causes. An I/O error hides the error it wraps from `source`.
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+        None => error.source(),
     })
 }
 
 fn root_cause(error: &(dyn Error + 'static)) -> String {
-    std::iter::successors(Some(error), |&error| error.source()).last().map_or_else(String::new, ToString::to_string)
+    causes(error).last().map_or_else(String::new, ToString::to_string)
 }
 
 #[cfg(test)]
@@ -140,7 +140,8 @@ mod tests {
     use super::*;
 
     fn client(address: &'static str) -> NativeHttp {
-        NativeHttp::with_lookup(&(Arc::new(move |_| Box::pin(async move { Ok(vec![address.parse().unwrap()]) })) as Lookup)).unwrap()
+        let lookup: Lookup = Arc::new(move |_| Box::pin(async move { Ok(vec![address.parse().unwrap()]) }));
+        NativeHttp::with_lookup(&lookup).unwrap()
     }
 
     async fn failure(client: &NativeHttp, url: &str, reach: Reach) -> HttpError {

@@ -66,7 +66,8 @@ async fn read_stream(start: &[u8], mut body: BodyStream, pieces: Option<&Pieces>
                 events.end();
                 while let Ok(Some(event)) = events.next_event() {
                     // The last event may be cut in the middle, and then is no JSON: the stream was cut, not wrong.
-                    let piece = answer.feed(&event.data).map_err(|error| if error == StreamError::NotJson { StreamError::Cut } else { error })?;
+                    let piece =
+                        answer.feed(&event.data).map_err(|error| if error == StreamError::NotJson { StreamError::Cut } else { error })?;
                     if let (Some(piece), Some(pieces)) = (piece, pieces) {
                         pieces.push(piece);
                     }

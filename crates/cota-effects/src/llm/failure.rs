@@ -40,9 +40,13 @@ impl<'a> Failures<'a> {
     pub(super) fn http(&self, error: &HttpError) -> EffectError {
         let name = self.name;
         match error {
-            HttpError::TooLarge { .. } => EffectError::new(FailureKind::Rejected, format!("answer too large: LLM `{name}` sent more than {LLM_ANSWER_BYTES} bytes")),
+            HttpError::TooLarge { .. } => {
+                EffectError::new(FailureKind::Rejected, format!("answer too large: LLM `{name}` sent more than {LLM_ANSWER_BYTES} bytes"))
+            }
             HttpError::Forbidden(_) => EffectError::new(FailureKind::Rejected, format!("LLM `{name}` was not asked: {error}")),
-            HttpError::Connect | HttpError::Tls | HttpError::Cut => EffectError::new(FailureKind::Transient, format!("LLM `{name}`: {error}")),
+            HttpError::Connect | HttpError::Tls | HttpError::Cut => {
+                EffectError::new(FailureKind::Transient, format!("LLM `{name}`: {error}"))
+            }
             HttpError::Timeout => EffectError::new(FailureKind::TimedOut, format!("LLM `{name}`: {error}")),
         }
     }
@@ -75,7 +79,8 @@ impl<'a> Failures<'a> {
             return EffectError::new(FailureKind::Rejected, message);
         }
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            let message = format!("LLM `{name}` does not accept its key ({status}); check `key` and `model` under `llms.{name}` in endpoints.yml");
+            let message =
+                format!("LLM `{name}` does not accept its key ({status}); check `key` and `model` under `llms.{name}` in endpoints.yml");
             return EffectError::new(FailureKind::Rejected, message);
         }
         let page = self.redactor.redact(&String::from_utf8_lossy(&body.read_start(ERROR_PAGE_BYTES).await));

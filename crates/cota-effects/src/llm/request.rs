@@ -97,11 +97,8 @@ fn max_tokens(llm: &Llm, of_bot: u32) -> Option<u32> {
 }
 
 fn message(message: ChatMessage) -> openai::ChatMessage {
-    let tool_calls: Vec<openai::ToolCall> = message
-        .tool_calls
-        .into_iter()
-        .map(|call| openai::ToolCall { id: call.id, name: call.name, arguments: call.arguments })
-        .collect();
+    let tool_calls: Vec<openai::ToolCall> =
+        message.tool_calls.into_iter().map(|call| openai::ToolCall { id: call.id, name: call.name, arguments: call.arguments }).collect();
     // Servers insist on null for an assistant that called tools and said nothing.
     let silent = message.content.is_empty() && !tool_calls.is_empty();
     openai::ChatMessage {

@@ -63,7 +63,12 @@ mod tests {
             (&[("retry-after", "soon")], None),
             (&[], None),
         ] {
-            let headers: HeaderMap = headers.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect::<Vec<(http::HeaderName, _)>>().into_iter().collect();
+            let headers: HeaderMap = headers
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+                .collect::<Vec<(http::HeaderName, _)>>()
+                .into_iter()
+                .collect();
             assert_eq!(retry_after_ms(&headers, now), wait, "{headers:?}");
         }
     }

@@ -1,0 +1,152 @@
+//! Bots, jobs and effects for tests.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use cota_core::bot::{
+    Action, ActionKind, BOT_UTTER, Bot, BotSource, Dialogue, DialogueStep, Executor, ExecutorKind, Expected, Form, HttpCall, HttpMethod,
+    Language, Llm, LlmKind, Mode, OnBusy, SELECTOR, Safety, Secret, Settings, USER_UTTER,
+};
+use cota_core::event::Slots;
+use cota_core::ids::{BotDigest, BotName, ConversationId, ConversationKey, Owner, Timestamp};
+use cota_core::machine::EffectError;
+use cota_core::tracker::Tracker;
+use cota_core::turn::{Completion, LlmCall, Outcome, Purpose};
+use cota_driver::ports::{Clock, Effects as _, Job, Pieces, Work};
+use cota_effects::StandardEffects;
+use cota_effects::http::NativeHttp;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use serde_json::{Map, Value as Json};
+
+/// The key that must never show up anywhere but in the header it is for.
+pub(crate) const CANARY: &str = "sk-canary-0123456789";
+
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap())
+    }
+
+    fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()> {
+        tokio::time::sleep(Duration::from_millis(at.since(self.now()))).boxed()
+    }
+}
+
+pub(crate) fn effects() -> StandardEffects {
+    StandardEffects::new(Arc::new(NativeHttp::new().unwrap()), Arc::new(SystemClock))
+}
+
+pub(crate) fn llm(apibase: &str) -> Llm {
+    Llm {
+        name: "main".to_owned(),
+        kind: LlmKind::OpenAi,
+        model: "m".to_owned(),
+        key: Some(Secret::new(CANARY)),
+        apibase: apibase.to_owned(),
+        extra: Map::new(),
+        timeout_ms: None,
+        attempts: 1,
+        retry_delay_ms: 0,
+        max_concurrent: None,
+        rate_limit: None,
+        fallback: None,
+    }
+}
+
+pub(crate) fn bot(llm: Llm, executor: Option<ExecutorKind>, safety: Safety) -> Arc<Bot> {
+    let action = |name: &str, kind| Action { name: name.to_owned(), description: String::new(), prompt: None, llm: None, kind };
+    let executor = executor.map(|kind| Executor { kind, output: Vec::new(), timeout_ms: None, safety });
+    let step = |name: &str, text: &str| DialogueStep {
+        name: name.to_owned(),
+        thought: Some("they said hello".to_owned()),
+        result: Expected::OneOf(vec![text.to_owned()]),
+    };
+    let greeting = Dialogue {
+        title: "greeting".to_owned(),
+        during_form: true,
+        steps: vec![step(USER_UTTER, "hello"), step(SELECTOR, BOT_UTTER), step(BOT_UTTER, "Hello to you.")],
+    };
+    Arc::new(Bot::compile(BotSource {
+        name: BotName::new("bot").unwrap(),
+        digest: BotDigest::of(b"bot"),
+        language: Language::English,
+        description: "A bot.".to_owned(),
+        proxy_description: String::new(),
+        settings: Settings {
+            use_proxy_user: false,
+            max_proxy_step: 1,
+            max_tokens: 500,
+            max_steps: 16,
+            mode: Mode::Prompts,
+            on_busy: OnBusy::Queue,
+            max_queue: 16,
+            max_history_tokens: 6000,
+            fallback: "Sorry.".to_owned(),
+        },
+        policies: Vec::new(),
+        actions: vec![
+            action(USER_UTTER, ActionKind::UserUtter),
+            action(SELECTOR, ActionKind::Selector),
+            action(BOT_UTTER, ActionKind::Utterance),
+            action("Weather", ActionKind::Form(Form { slots: Vec::new(), executor })),
+        ],
+        llms: vec![llm],
+        examples: vec![greeting],
+        rules: Vec::new(),
+    }))
+}
+
+pub(crate) fn job(bot: &Arc<Bot>, work: Work) -> Job {
+    Job {
+        bot: Arc::clone(bot),
+        conversation: ConversationKey { bot: BotName::new("bot").unwrap(), owner: Owner::public(), id: ConversationId::new("c").unwrap() },
+        key: "run/7".to_owned(),
+        attempt: 1,
+        deadline: SystemClock.now().plus_ms(30_000),
+        work,
+    }
+}
+
+pub(crate) fn question(stream: bool) -> Work {
+    let purpose = Purpose::Utter { action: BOT_UTTER.to_owned(), slot: None };
+    let call = LlmCall { llm: "main".to_owned(), purpose, thoughts: None, json: true, stream, slots: Slots::new(), fault: None };
+    Work::Llm { call, tracker: Tracker::default() }
+}
+
+/// Asks an LLM once; the answer and the pieces of it that came before it.
+pub(crate) async fn ask(effects: &StandardEffects, llm: Llm, stream: bool) -> (Result<Completion, EffectError>, Vec<String>) {
+    let bot = bot(llm, None, Safety::ReadOnly);
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let pieces = Arc::clone(&taken);
+    let pieces = Pieces::to(move |piece| pieces.lock().unwrap().push(piece));
+    let outcome = effects.perform(job(&bot, question(stream)), pieces).await;
+    let taken = taken.lock().unwrap().clone();
+    (outcome.map(completion), taken)
+}
+
+pub(crate) fn completion(outcome: Outcome) -> Completion {
+    match outcome {
+        Outcome::Llm(completion) => completion,
+        Outcome::Executed { .. } => panic!("an executor's outcome"),
+    }
+}
+
+pub(crate) fn http(method: HttpMethod, url: String) -> HttpCall {
+    HttpCall { url, method, headers: vec![("x-api-key".to_owned(), Secret::new(CANARY))] }
+}
+
+/// Runs an executor once.
+pub(crate) async fn execute(
+    effects: &StandardEffects,
+    kind: ExecutorKind,
+    safety: Safety,
+    slots: &Json,
+) -> Result<(String, Map<String, Json>), EffectError> {
+    let bot = bot(llm(""), Some(kind), safety);
+    let work = Work::Executor { action: "Weather".to_owned(), slots: slots.as_object().unwrap().clone() };
+    effects.perform(job(&bot, work), Pieces::ignored()).await.map(|outcome| match outcome {
+        Outcome::Executed { text, metadata } => (text, metadata),
+        Outcome::Llm(_) => panic!("an LLM's outcome"),
+    })
+}
