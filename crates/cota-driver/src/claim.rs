@@ -167,6 +167,11 @@ impl ClaimRecord {
         terms: &CommitTerms,
         first_waiting: Option<RunId>,
     ) -> Result<CommitRule, CommitError> {
+        // The epoch comes first: a holder that was taken over may carry the commit id that its successor has written, with
+        // other events in it.
+        if self.epoch != claim.epoch {
+            return Err(CommitError::Fenced);
+        }
         if self.last_commit.as_ref() == Some(&commit.commit_id) {
             return self.fate_of_repeated(claim, commit.then).map(CommitRule::Repeated);
         }

@@ -125,19 +125,23 @@ impl Turn {
     }
 
     fn append(&mut self, cx: Cx<'_>, body: EventBody) -> Seq {
-        let seq = self.tracker.head.next();
-        let event = Event {
+        let event = self.event(cx, body);
+        let seq = event.seq;
+        self.tracker.apply(&event);
+        self.state.events.push(event);
+        seq
+    }
+
+    fn event(&self, cx: Cx<'_>, body: EventBody) -> Event {
+        Event {
             v: EVENT_VERSION,
-            seq,
+            seq: self.tracker.head.next(),
             run: self.state.run.clone(),
             at: cx.now,
             bot_digest: self.state.bot_digest.clone(),
             message_id: self.answers(),
             body,
-        };
-        self.tracker.apply(&event);
-        self.state.events.push(event);
-        seq
+        }
     }
 
     /// The message that a reply answers: the last one, where several are merged.
@@ -159,7 +163,10 @@ impl Turn {
             usage,
             steps: self.state.trace.steps.clone(),
         };
-        self.append(cx, EventBody::TurnEnd(Box::new(end)));
+        // The saved run stays without its end, so that a run resumed from here ends once.
+        let end = self.event(cx, EventBody::TurnEnd(Box::new(end)));
+        self.tracker.apply(&end);
+        let events = self.state.events.iter().cloned().chain([end]).collect();
         self.tracker.trim(cx.bot.settings().max_history_tokens as usize * limits::BYTES_PER_TOKEN);
         let due = self.tracker.head.0 - self.tracker.snapshot.0 >= limits::SNAPSHOT_EVENTS;
         let snapshot = due.then(|| {
@@ -172,8 +179,8 @@ impl Turn {
             message_id: message.message_id.clone(),
         };
         Commit {
-            commit_id: self.next_commit_id(),
-            events: self.state.events.clone(),
+            commit_id: self.commit_id(),
+            events,
             run: RunState::Clear,
             snapshot,
             answered: self.state.input.iter().map(answered).collect(),
@@ -182,10 +189,9 @@ impl Turn {
         }
     }
 
-    pub(super) fn next_commit_id(&mut self) -> CommitId {
-        let n = self.state.counters.commits;
-        self.state.counters.commits += 1;
-        CommitId(format!("{}/{n}", self.state.run))
+    /// The id of the write at hand; [`Turn::save`] for a write counts it.
+    pub(super) fn commit_id(&self) -> CommitId {
+        CommitId(format!("{}/{}", self.state.run, self.state.counters.commits))
     }
 
     /// The proxy user's next exchange: a message of its own, so that every exchange is a turn like any other.

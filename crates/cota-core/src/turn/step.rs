@@ -1,7 +1,7 @@
 //! The machine: what the driver does next, and what its inputs change.
 
 use super::effect::{Commit, Effect, Outcome, RunState, Then};
-use super::state::{Pending, Phase, Progress};
+use super::state::{Pending, Phase, Progress, State};
 use super::{Context, Cx, Fragment, Invocation, SuspendedTurn, Turn, TurnReport, TurnStep, Write, WriteProgress, fallback_reason};
 use crate::bot::{Bot, Safety};
 use crate::event::{Control, TurnOutcome};
@@ -118,7 +118,7 @@ impl Turn {
         self.state.pending = Some(Pending { id, attempt: 1, effect, progress: Progress::Ready, since: cx.now });
     }
 
-    fn poll_pending(&mut self, cx: Cx<'_>, mut pending: Pending) -> Option<TurnStep> {
+    fn poll_pending(&mut self, cx: Cx<'_>, pending: Pending) -> Option<TurnStep> {
         match pending.progress {
             Progress::Backoff { until } if cx.now < until => {
                 self.state.pending = Some(pending);
@@ -143,7 +143,6 @@ impl Turn {
                 None
             }
             Progress::Ready if pending.effect.safety() != Safety::ReadOnly => {
-                pending.progress = Progress::Checkpointed;
                 self.state.pending = Some(pending);
                 self.checkpoint(cx);
                 None
@@ -269,17 +268,13 @@ impl Turn {
 
     /// Saves the run with the effect that is about to be performed.
     fn checkpoint(&mut self, cx: Cx<'_>) {
-        let commit_id = self.next_commit_id();
+        let mut saved = self.state.clone();
+        saved.performed = true;
         // Whoever resumes this cannot know whether the effect was performed, so it is saved as if it was.
-        let progress =
-            self.state.pending.as_mut().map(|pending| std::mem::replace(&mut pending.progress, Progress::InFlight { deadline: cx.now }));
-        let performed = std::mem::replace(&mut self.state.performed, true);
-        let saved = self.save(cx.now).unwrap_or_default();
-        self.state.performed = performed;
-        if let (Some(pending), Some(progress)) = (&mut self.state.pending, progress) {
-            pending.progress = progress;
+        if let Some(pending) = &mut saved.pending {
+            pending.progress = Progress::InFlight { deadline: cx.now };
         }
-        self.write(self.write_without_events(commit_id, saved, Then::Hold));
+        self.save_as(cx, saved, Then::Hold);
     }
 
     fn may_park(&self) -> bool {
@@ -288,13 +283,22 @@ impl Turn {
 
     fn park(&mut self, cx: Cx<'_>, until: Timestamp) {
         self.state.counters.parks += 1;
-        let commit_id = self.next_commit_id();
-        let saved = self.save(cx.now).unwrap_or_default();
-        self.write(self.write_without_events(commit_id, saved, Then::Park(until)));
+        self.save_as(cx, self.state.clone(), Then::Park(until));
     }
 
-    fn write_without_events(&self, commit_id: crate::ids::CommitId, saved: Vec<u8>, then: Then) -> Commit {
-        Commit { commit_id, events: Vec::new(), run: RunState::Put(saved), snapshot: None, answered: Vec::new(), follow_up: None, then }
+    fn save_as(&mut self, cx: Cx<'_>, mut saved: State, then: Then) {
+        let commit_id = self.commit_id();
+        self.state.counters.commits += 1;
+        saved.counters.commits += 1;
+        saved.counters.usage.ms = self.spent_ms(cx.now);
+        match serde_json::to_vec(&saved) {
+            Ok(bytes) => {
+                let run = RunState::Put(bytes);
+                self.write(Commit { commit_id, events: Vec::new(), run, snapshot: None, answered: Vec::new(), follow_up: None, then });
+            }
+            // Plain data always serializes; if it did not, nothing may be performed that nobody could resume.
+            Err(_) => self.fall_back(cx, fallback_reason::UNUSABLE_ANSWER),
+        }
     }
 
     fn write(&mut self, commit: Commit) {
@@ -317,7 +321,11 @@ impl Turn {
     fn written(&mut self) -> Result<(), ProtocolError> {
         let write = self.write.take().filter(|write| write.progress == WriteProgress::Sent).ok_or(ProtocolError::NoCommit)?;
         match (write.commit.then, &self.state.phase) {
-            (Then::Hold, _) => {}
+            (Then::Hold, _) => {
+                if let Some(pending) = &mut self.state.pending {
+                    pending.progress = Progress::Checkpointed;
+                }
+            }
             (Then::Park(until), _) => {
                 self.out.push_back(Step::Park { until });
                 self.over = Some(TurnReport::Parked);

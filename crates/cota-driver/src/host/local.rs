@@ -158,8 +158,11 @@ impl Host {
             let terms = DriveTerms { go_on: !host.stopping.load(Ordering::Acquire), invocation: None };
             let driven = host.driver.drive(&key, claimed, accepted, host.as_ref(), &signals, terms).await;
             drop(ended);
-            if driven == Driven::Ring {
-                host.hear(&key).await;
+            match driven {
+                Driven::Idle => {}
+                Driven::Ring => host.hear(&key).await,
+                // What somebody else writes is not heard of here: who follows the conversation reads it from the log.
+                Driven::Left => host.hub.publish(&key, &Update::Missed),
             }
         }));
     }
