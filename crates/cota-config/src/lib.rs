@@ -1,1 +1,131 @@
-//! From a bot folder to a validated bot: parsing, diagnostics, bundles.
+//! From a bot folder to a validated [`Bot`](cota_core::bot::Bot): parsing, diagnostics, bundles.
+//!
+//! The folder is a map of paths to texts; this crate reads no files, no environment and no clock. `cota-cli` does the
+//! reading, and Lambda and Workers hand over a [`Bundle`].
+//!
+//! **Key decision: parse once, into a tree that knows where everything is written.** YAML and bundles become the same
+//! [`Node`]s, and one reader turns those into the core's types. So a bundle means what its folder means, every problem of a
+//! bot is found in one run with file, line and column, and the Worker carries no YAML code (feature `yaml`).
+//!
+//! - [`load`] and [`load_bundle`]: the way in. [`Diagnostic`]: what is wrong, and [`codes`] every kind of it.
+//! - [`tests`]: conversation tests. [`export`]: the examples as documents.
+//! - `agent`, `actions`, `executor`, `endpoints`, `dialogues`: the reader of each part. `keys`: every key of the format.
+
+mod actions;
+mod agent;
+mod bundle;
+pub mod codes;
+mod diagnostic;
+mod dialogues;
+mod endpoints;
+mod environment;
+mod executor;
+pub mod export;
+mod fields;
+mod files;
+#[cfg(feature = "yaml")]
+mod folder;
+#[doc(hidden)]
+pub mod fuzzing;
+mod keys;
+mod language;
+mod load;
+mod names;
+mod nearest;
+mod node;
+mod prompts;
+mod report;
+mod rules;
+mod secrets;
+mod sources;
+pub mod tests;
+#[cfg(feature = "yaml")]
+mod yaml;
+
+use std::collections::BTreeMap;
+
+use cota_core::bot::Bot;
+
+pub use bundle::{Bundle, BundleError};
+pub use diagnostic::{Diagnostic, Severity, render, summary};
+pub use endpoints::StoreChoice;
+pub use node::{Entry, FileId, Map, Node, Place, Range, Span, Value};
+
+use environment::Environment;
+use report::Report;
+
+/// A bot folder: paths relative to it, with `/`, and the files' texts. Files that are no part of a bot are ignored.
+pub type Files = BTreeMap<String, String>;
+
+/// Where a bot is to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Target {
+    /// On a machine, with `cota run`.
+    #[default]
+    Local,
+    /// Where there are no programs to run: Lambda and Workers.
+    Edge,
+}
+
+/// How to load a bot.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'o> {
+    /// The folder's name: the agent's, where agent.yml gives none.
+    pub folder: &'o str,
+    /// `COTA_ENV`: which `endpoints.<env>.yml` is laid over endpoints.yml.
+    pub environment: Option<&'o str>,
+    /// Where the bot is to run.
+    pub target: Target,
+    /// Whether variables may be set later, as when a bundle is written: a missing one is then no error.
+    pub variables_may_come_later: bool,
+}
+
+impl<'o> Options<'o> {
+    /// A bot of a folder that runs on this machine.
+    #[must_use]
+    pub fn new(folder: &'o str) -> Self {
+        Self { folder, environment: None, target: Target::Local, variables_may_come_later: false }
+    }
+}
+
+/// What came of loading.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The bot, if there is no error.
+    pub bot: Option<Bot>,
+    /// Where it wants its conversations kept.
+    pub store: StoreChoice,
+    /// Every problem, by file and line.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Loads a bot folder. `env` gives the value of an environment variable, if it is set.
+#[cfg(feature = "yaml")]
+#[must_use]
+pub fn load(files: &Files, env: &dyn Fn(&str) -> Option<String>, options: &Options<'_>) -> Loaded {
+    let mut report = Report::default();
+    let trees = folder::trees(files, &mut report);
+    let digest = Bundle::of_trees(options.folder, &trees).digest().clone();
+    load::load(trees, digest, &environment(env, options), options, report)
+}
+
+/// Loads a bundle. Its diagnostics name files and no lines.
+#[must_use]
+pub fn load_bundle(bundle: Bundle, env: &dyn Fn(&str) -> Option<String>, options: &Options<'_>) -> Loaded {
+    let mut report = Report::default();
+    let digest = bundle.digest().clone();
+    let mut trees = load::Trees::new();
+    for (path, json) in bundle.into_files() {
+        let file = report.sources.add(&path, None);
+        trees.insert(path, Node::from_json(json, file));
+    }
+    if !trees.contains_key(files::AGENT) {
+        let file = report.sources.add(files::AGENT, None);
+        report.add(&codes::MISSING_FILE, Span::of_file(file), || report::say("the bundle has no agent.yml"));
+    }
+    load::load(trees, digest, &environment(env, options), options, report)
+}
+
+fn environment<'e>(env: &'e dyn Fn(&str) -> Option<String>, options: &Options<'_>) -> Environment<'e> {
+    Environment { lookup: env, may_come_later: options.variables_may_come_later }
+}

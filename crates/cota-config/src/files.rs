@@ -1,0 +1,34 @@
+//! Which files of a folder belong to a bot.
+
+/// Who the agent is.
+pub(crate) const AGENT: &str = "agent.yml";
+/// Where its LLMs live.
+pub(crate) const ENDPOINTS: &str = "endpoints.yml";
+
+/// The file that is laid over endpoints.yml in an environment.
+pub(crate) fn endpoints_of(environment: &str) -> String {
+    format!("endpoints.{environment}.yml")
+}
+
+/// Whether it holds dialogues.
+pub(crate) fn is_policy(path: &str) -> bool {
+    path.starts_with("policy/") && is_yaml(path)
+}
+
+/// Whether it holds conversation tests.
+pub(crate) fn is_test(path: &str) -> bool {
+    path.starts_with("tests/") && is_yaml(path)
+}
+
+/// Whether the bot is made of it, and a bundle holds it.
+pub(crate) fn is_part(path: &str) -> bool {
+    path == AGENT || path == ENDPOINTS || is_overlay(path) || is_policy(path)
+}
+
+fn is_overlay(path: &str) -> bool {
+    path.strip_prefix("endpoints.").and_then(|rest| rest.strip_suffix(".yml")).is_some_and(|name| !name.is_empty() && !name.contains('/'))
+}
+
+fn is_yaml(path: &str) -> bool {
+    path.ends_with(".yml") || path.ends_with(".yaml")
+}

@@ -1,0 +1,146 @@
+//! Every key of the format, in one table for each kind of map.
+//!
+//! The parser warns of keys that are not here; a test holds the JSON Schemas against the same tables.
+
+/// The keys of one kind of map.
+pub(crate) struct Keys {
+    /// What the map is, for a message.
+    pub(crate) what: &'static str,
+    /// The keys of the format.
+    pub(crate) known: &'static [&'static str],
+    /// Keys of older bots and other spellings.
+    pub(crate) old: &'static [(&'static str, Old)],
+}
+
+/// What becomes of a key that is not the format's own.
+#[derive(Clone, Copy)]
+pub(crate) enum Old {
+    /// It is the other key, spelled as many write it.
+    Synonym(&'static str),
+    /// It is taken for the other key, with a warning.
+    Means(&'static str),
+    /// It is left out, with a warning that ends with this.
+    LeftOut(&'static str),
+    /// It is read by code of its own, which warns.
+    Converted,
+}
+
+const PROXY_STOPS: &str = "the proxy user's own answer says when it stops: `state: stop`";
+
+pub(crate) const AGENT: Keys = Keys {
+    what: "agent.yml",
+    known: &["system", "dialogue", "user_proxy", "policies", "knowledge", "actions"],
+    old: &[("config", Old::Means("dialogue"))],
+};
+pub(crate) const SYSTEM: Keys = Keys { what: "`system`", known: &["name", "description"], old: &[] };
+pub(crate) const DIALOGUE: Keys = Keys {
+    what: "`dialogue`",
+    known: &[
+        "use_proxy_user",
+        "max_proxy_step",
+        "max_tokens",
+        "max_steps",
+        "mode",
+        "on_busy",
+        "max_queue",
+        "max_history_tokens",
+        "fallback",
+    ],
+    old: &[
+        ("max_bot_step", Old::Means("max_steps")),
+        ("max_proxy_user_step", Old::Means("max_proxy_step")),
+        ("use_proxy_user_breaker", Old::LeftOut(PROXY_STOPS)),
+    ],
+};
+pub(crate) const USER_PROXY: Keys = Keys { what: "`user_proxy`", known: &["description"], old: &[] };
+pub(crate) const POLICY: Keys = Keys {
+    what: "a policy",
+    known: &["type", "config"],
+    old: &[
+        ("name", Old::Synonym("type")),
+        ("llm", Old::Synonym("llms")),
+        ("llms", Old::Synonym("llms")),
+        ("prompt", Old::LeftOut("a policy's thoughts go into the prompts of the actions")),
+        ("max_thoughts", Old::LeftOut("every example that matches counts")),
+    ],
+};
+pub(crate) const POLICY_CONFIG: Keys = Keys { what: "a policy's `config`", known: &["llms"], old: &[("llm", Old::Synonym("llms"))] };
+pub(crate) const POLICY_LLM: Keys = Keys { what: "an entry of `llms`", known: &["name", "action"], old: &[] };
+pub(crate) const ACTION: Keys = Keys {
+    what: "an action",
+    known: &["type", "description", "prompt", "llm", "slots", "executer", "task"],
+    old: &[("executor", Old::Synonym("executer")), ("updater", Old::Converted), ("breaker", Old::LeftOut(PROXY_STOPS))],
+};
+pub(crate) const UPDATER: Keys = Keys { what: "`updater`", known: &["description", "prompt", "llm"], old: &[] };
+pub(crate) const SLOT: Keys = Keys { what: "a slot", known: &["description", "prompt", "llm", "values", "pattern", "examples"], old: &[] };
+pub(crate) const EXECUTER: Keys = Keys {
+    what: "`executer`",
+    known: &["type", "url", "method", "headers", "output", "mock", "script_path", "args", "timeout", "safety"],
+    old: &[("methold", Old::Means("method")), ("client_key", Old::LeftOut("all calls share one client"))],
+};
+pub(crate) const ENDPOINTS: Keys = Keys { what: "endpoints.yml", known: &["llms", "base_store", "channel"], old: &[] };
+pub(crate) const LLM: Keys = Keys {
+    what: "an LLM",
+    known: &[
+        "type",
+        "model",
+        "key",
+        "apibase",
+        "timeout",
+        "retry_attempts",
+        "retry_delay",
+        "max_concurrent",
+        "rate_limit",
+        "fallback_model",
+        "knowledge_id",
+        "rag_prompt",
+        "temperature",
+        "top_p",
+        "max_tokens",
+        "presence_penalty",
+        "frequency_penalty",
+        "seed",
+        "stop",
+    ],
+    old: &[("apitype", Old::Synonym("type")), ("userag", Old::Converted), ("headers", Old::LeftOut("only the key is sent as a header"))],
+};
+pub(crate) const STORE: Keys =
+    Keys { what: "`base_store`", known: &["type", "dialect", "host", "port", "db", "username", "password"], old: &[] };
+pub(crate) const POLICY_FILE: Keys = Keys { what: "a policy file", known: &["policies", "triggers"], old: &[] };
+pub(crate) const DIALOGUE_EXAMPLE: Keys = Keys { what: "an example", known: &["title", "actions"], old: &[] };
+pub(crate) const RULE: Keys = Keys { what: "a rule", known: &["title", "actions", "during_form"], old: &[] };
+pub(crate) const STEP: Keys = Keys { what: "a step", known: &["name", "thought", "result"], old: &[] };
+pub(crate) const RESULT: Keys = Keys { what: "a result", known: &["text"], old: &[] };
+pub(crate) const TESTS_FILE: Keys = Keys { what: "a tests file", known: &["tests"], old: &[] };
+pub(crate) const TEST: Keys = Keys { what: "a test", known: &["name", "steps", "llm"], old: &[] };
+pub(crate) const TEST_STEP: Keys = Keys { what: "a test's step", known: &["user", "bot", "action"], old: &[] };
+pub(crate) const TEXT_CHECK: Keys = Keys { what: "a text's check", known: &["equals", "contains", "not_contains", "matches"], old: &[] };
+pub(crate) const ACTION_CHECK: Keys = Keys { what: "an action's check", known: &["name", "slots", "state", "result"], old: &[] };
+
+/// Every table with its place in the schemas, for the test that compares them.
+#[cfg(test)]
+pub(crate) const ALL: &[(&Keys, &str, &str)] = &[
+    (&AGENT, "agent", ""),
+    (&SYSTEM, "agent", "system"),
+    (&DIALOGUE, "agent", "dialogue"),
+    (&USER_PROXY, "agent", "user_proxy"),
+    (&POLICY, "agent", "policy"),
+    (&POLICY_CONFIG, "agent", "policy_config"),
+    (&POLICY_LLM, "agent", "policy_llm"),
+    (&ACTION, "agent", "action"),
+    (&SLOT, "agent", "slot"),
+    (&EXECUTER, "agent", "executer"),
+    (&ENDPOINTS, "endpoints", ""),
+    (&LLM, "endpoints", "llm"),
+    (&STORE, "endpoints", "base_store"),
+    (&POLICY_FILE, "policy", ""),
+    (&DIALOGUE_EXAMPLE, "policy", "example"),
+    (&RULE, "policy", "rule"),
+    (&STEP, "policy", "step"),
+    (&RESULT, "policy", "result"),
+    (&TESTS_FILE, "tests", ""),
+    (&TEST, "tests", "test"),
+    (&TEST_STEP, "tests", "step"),
+    (&TEXT_CHECK, "tests", "text_check"),
+    (&ACTION_CHECK, "tests", "action_check"),
+];

@@ -1,0 +1,213 @@
+//! YAML to a tree with places.
+//!
+//! Built from the parser's events and not from its ready-made tree, because only the events tell how a scalar was written,
+//! both places of a key that stands twice, and how much an alias costs before it is copied.
+
+use std::collections::{HashMap, HashSet};
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span as YamlSpan};
+
+use cota_core::limits;
+
+use crate::codes;
+use crate::node::{Entry, FileId, Map, Node, Place, Range, Span, Value};
+use crate::report::{Report, say};
+
+/// Maps and lists inside each other.
+const DEEPEST: usize = 64;
+/// What all aliases of a file may cost: one for each value, and one for each byte of its text.
+const ALIAS_BUDGET: usize = limits::BUNDLE_BYTES;
+
+/// Reads one file; nothing if it is no YAML, which is reported.
+pub(crate) fn parse(text: &str, file: FileId, report: &mut Report<'_>) -> Option<Node> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut builder = Builder { file, report, open: Vec::new(), anchors: HashMap::new(), alias_budget: ALIAS_BUDGET, root: None };
+    let mut parser = Parser::new_from_str(text);
+    while let Some(event) = parser.next_event() {
+        match event {
+            Ok((event, span)) => builder.event(event, span)?,
+            Err(error) => {
+                let place = place(*error.marker());
+                let span = Span { file, range: Some(Range { start: place, end: place }) };
+                builder.report.add(&codes::SYNTAX, span, || say(format!("this is not YAML: {}", error.info())));
+                return None;
+            }
+        }
+    }
+    Some(builder.root.unwrap_or_else(|| Node::new(Value::Null, Span::of_file(file))))
+}
+
+struct Builder<'b, 't> {
+    file: FileId,
+    report: &'b mut Report<'t>,
+    open: Vec<Open>,
+    anchors: HashMap<usize, Anchor>,
+    alias_budget: usize,
+    root: Option<Node>,
+}
+
+/// What an alias stands for.
+#[derive(Clone)]
+struct Anchor {
+    node: Node,
+    size: Size,
+}
+
+/// What a copy of a value would cost.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    cost: usize,
+    depth: usize,
+}
+
+/// A list or map whose end has not come yet.
+struct Open {
+    anchor: usize,
+    start: Place,
+    size: Size,
+    content: Content,
+}
+
+enum Content {
+    List(Vec<Node>),
+    Map { entries: Vec<Entry>, key: Option<(String, Span)> },
+}
+
+impl Builder<'_, '_> {
+    /// Takes one event; nothing if the file cannot be read on.
+    fn event(&mut self, event: Event<'_>, span: YamlSpan) -> Option<()> {
+        match event {
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => Some(()),
+            Event::Scalar(text, style, anchor, tag) => {
+                let is_text = tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
+                let value =
+                    if style == ScalarStyle::Plain && !is_text { Node::plain(&text) } else { Value::Text(text.clone().into_owned()) };
+                let node = Node::new(value, self.span(span));
+                self.finished(node, &text, Size { cost: text.len() + 1, depth: 0 }, anchor)
+            }
+            Event::Alias(id) => self.alias(id, self.span(span)),
+            Event::SequenceStart(anchor, _) => self.start(anchor, span, Content::List(Vec::new())),
+            Event::MappingStart(anchor, _) => self.start(anchor, span, Content::Map { entries: Vec::new(), key: None }),
+            Event::SequenceEnd | Event::MappingEnd => {
+                let open = self.open.pop()?;
+                let value = match open.content {
+                    Content::List(items) => Value::List(items),
+                    Content::Map { entries, .. } => Value::Map(self.map(entries)),
+                };
+                let range = Range { start: open.start, end: place(span.start) };
+                let node = Node::new(value, Span { file: self.file, range: Some(range) });
+                let size = Size { cost: open.size.cost + 1, depth: open.size.depth + 1 };
+                self.finished(node, "", size, open.anchor)
+            }
+        }
+    }
+
+    fn start(&mut self, anchor: usize, span: YamlSpan, content: Content) -> Option<()> {
+        if self.open.len() >= DEEPEST {
+            let span = self.span(span);
+            self.report.add(&codes::TOO_LARGE, span, || say(format!("lists and maps are nested more than {DEEPEST} deep")));
+            return None;
+        }
+        self.open.push(Open { anchor, start: place(span.start), size: Size::default(), content });
+        Some(())
+    }
+
+    fn alias(&mut self, id: usize, span: Span) -> Option<()> {
+        let depth_left = DEEPEST - self.open.len();
+        let fits = |anchor: &&Anchor| anchor.size.cost <= self.alias_budget && anchor.size.depth <= depth_left;
+        let Some(Anchor { node, size }) = self.anchors.get(&id).filter(fits).cloned() else {
+            let known = self.anchors.contains_key(&id);
+            self.report.add(&codes::TOO_LARGE, span, || {
+                if known {
+                    say("the aliases of this file expand beyond what is read")
+                } else {
+                    say("this alias stands inside what it names")
+                }
+            });
+            return None;
+        };
+        self.alias_budget -= size.cost;
+        let text = node.as_text().unwrap_or_default();
+        self.finished(node, &text, size, 0)
+    }
+
+    /// Puts a finished value where it belongs. `written` is its text, for a key.
+    fn finished(&mut self, node: Node, written: &str, size: Size, anchor: usize) -> Option<()> {
+        if anchor > 0 {
+            self.anchors.insert(anchor, Anchor { node: node.clone(), size });
+        }
+        let Some(open) = self.open.last_mut() else {
+            if self.root.is_some() {
+                self.report.add(&codes::SECOND_DOCUMENT, node.span, || say("only the first document of a file is read"));
+            } else {
+                self.root = Some(node);
+            }
+            return Some(());
+        };
+        open.size.cost = open.size.cost.saturating_add(size.cost);
+        open.size.depth = open.size.depth.max(size.depth);
+        match &mut open.content {
+            Content::List(items) => items.push(node),
+            Content::Map { entries, key } => match key.take() {
+                Some((key, key_span)) => entries.push(Entry { key, key_span, value: node }),
+                None => {
+                    if matches!(node.value, Value::List(_) | Value::Map(_)) {
+                        self.report.add(&codes::WRONG_TYPE, node.span, || {
+                            say("a key must be text").help("quote braces and brackets that are part of a text")
+                        });
+                        return None;
+                    }
+                    *key = Some((written.to_owned(), node.span));
+                }
+            },
+        }
+        Some(())
+    }
+
+    /// Makes keys distinct and takes in what `<<` refers to.
+    fn map(&mut self, entries: Vec<Entry>) -> Map {
+        let (merged, entries): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| entry.key == "<<");
+        let mut first: HashMap<String, Span> = HashMap::with_capacity(entries.len());
+        let mut doubled: HashSet<String> = HashSet::new();
+        for entry in &entries {
+            if let Some(earlier) = first.insert(entry.key.clone(), entry.key_span) {
+                let line = earlier.range.map_or(0, |range| range.start.line);
+                self.report.add(&codes::DUPLICATE_KEY, entry.key_span, || {
+                    say(format!("the key `{}` stands here again; the first is on line {line}", entry.key))
+                        .help("the last one counts; remove the other")
+                });
+                doubled.insert(entry.key.clone());
+            }
+        }
+        let mut distinct = entries;
+        if !doubled.is_empty() {
+            distinct.retain(|entry| first.get(&entry.key) == Some(&entry.key_span));
+        }
+        for below in merged.iter().flat_map(|entry| merge_sources(&entry.value)) {
+            for entry in below.entries() {
+                if !first.contains_key(&entry.key) {
+                    first.insert(entry.key.clone(), entry.key_span);
+                    distinct.push(entry.clone());
+                }
+            }
+        }
+        Map::of_distinct(distinct)
+    }
+
+    fn span(&self, span: YamlSpan) -> Span {
+        Span { file: self.file, range: Some(Range { start: place(span.start), end: place(span.end) }) }
+    }
+}
+
+/// The maps that a `<<` names: one, or a list of them.
+fn merge_sources(value: &Node) -> Vec<&Map> {
+    match value.as_list() {
+        Some(items) => items.iter().filter_map(Node::as_map).collect(),
+        None => value.as_map().into_iter().collect(),
+    }
+}
+
+fn place(marker: saphyr_parser::Marker) -> Place {
+    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    Place { line: number(marker.line()).max(1), column: number(marker.col()).saturating_add(1) }
+}
