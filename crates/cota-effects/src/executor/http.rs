@@ -11,9 +11,9 @@ use serde_json::Value as Json;
 use url::Url;
 
 use super::url::{append_query, build};
-use super::{Executed, answer, failed_on_the_way, rejected};
+use super::{Executed, answer, failed_on_the_way, not_called, rejected};
 use crate::address::Reach;
-use crate::http::{HttpError, HttpRequest, HttpResponse, HttpSend};
+use crate::http::{HttpRequest, HttpResponse, HttpSend};
 use crate::redact::Redactor;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -78,8 +78,7 @@ impl Hop {
     }
 
     fn request(&self) -> Result<HttpRequest, EffectError> {
-        let mut request = HttpRequest::new(self.method.clone(), self.url.clone(), self.reach)
-            .map_err(|error| rejected(format!("the service was not called: {error}")))?;
+        let mut request = HttpRequest::new(self.method.clone(), self.url.clone(), self.reach).map_err(not_called)?;
         request.headers = self.headers.clone();
         request.body = self.body.clone();
         Ok(request)
@@ -126,11 +125,8 @@ fn own_headers(headers: &HeaderMap) -> HeaderMap {
 async fn finish(response: HttpResponse, call: &HttpCall, safety: Safety) -> Result<Executed, EffectError> {
     let HttpResponse { status, body, .. } = response;
     if status.is_success() {
-        return match body.read(EXECUTOR_ANSWER_BYTES).await {
-            Ok(body) => Ok(answer::read(&body)),
-            Err(HttpError::TooLarge { .. }) => Err(answer::too_large()),
-            Err(error) => Err(failed_on_the_way(&error, safety)),
-        };
+        let body = body.read(EXECUTOR_ANSWER_BYTES).await;
+        return body.map(|body| answer::read(&body)).map_err(|error| failed_on_the_way(&error, safety));
     }
     let redactor = Redactor::of(call.headers.iter().map(|(_, value)| value.reveal()));
     let page = redactor.redact(&String::from_utf8_lossy(&body.read_start(ERROR_PAGE_BYTES).await));
@@ -151,5 +147,77 @@ fn method(method: HttpMethod) -> Method {
         HttpMethod::Put => Method::PUT,
         HttpMethod::Patch => Method::PATCH,
         HttpMethod::Delete => Method::DELETE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use cota_core::bot::Secret;
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::http::{BodyStream, HttpError};
+
+    /// Redirects every request but the last to the next of its addresses.
+    struct Redirects {
+        status: StatusCode,
+        to: Mutex<Vec<&'static str>>,
+        asked: Mutex<Vec<HttpRequest>>,
+    }
+
+    #[async_trait]
+    impl HttpSend for Redirects {
+        async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+            self.asked.lock().unwrap().push(request);
+            let location = self.to.lock().unwrap().pop();
+            let headers = location.map(|location| (LOCATION, HeaderValue::from_static(location))).into_iter().collect();
+            let status = if location.is_some() { self.status } else { StatusCode::OK };
+            Ok(HttpResponse { status, headers, body: BodyStream::whole("done") })
+        }
+    }
+
+    fn call(method: HttpMethod, status: StatusCode, location: &'static str) -> (Result<Executed, EffectError>, Vec<HttpRequest>) {
+        let http = Redirects { status, to: Mutex::new(vec![location]), asked: Mutex::default() };
+        let headers = vec![("authorization".to_owned(), Secret::new("canary"))];
+        let call = HttpCall { url: "https://api.example.com/a?x=1".to_owned(), method, headers };
+        let slots = [("city".to_owned(), Json::from("Oslo"))].into_iter().collect();
+        let result = run(&http, &call, Safety::Idempotent, &slots, "run/1").now_or_never().unwrap();
+        (result, http.asked.into_inner().unwrap())
+    }
+
+    #[test]
+    fn the_authors_headers_stay_with_the_server_they_were_written_for() {
+        for (location, stays) in [
+            ("/b", true),
+            ("https://api.example.com:443/b", true),
+            ("https://api.example.com:444/b", false),
+            ("https://example.com/b", false),
+            ("https://api.example.com.evil.example/b", false),
+        ] {
+            let (result, asked) = call(HttpMethod::Post, StatusCode::TEMPORARY_REDIRECT, location);
+            assert_eq!(result.unwrap().text, "done");
+            let second = asked.last().unwrap();
+            assert_eq!(second.headers.contains_key("authorization"), stays, "{location}");
+            assert_eq!(second.reach() == Reach::Named, stays, "{location}");
+            assert_eq!(second.headers.get(IDEMPOTENCY_KEY).unwrap(), "run/1");
+            assert_eq!((second.method.as_str(), &*second.body), ("POST", &br#"{"city":"Oslo"}"#[..]));
+        }
+    }
+
+    #[test]
+    fn a_redirect_neither_gives_up_tls_nor_leads_nowhere() {
+        for (location, says) in [
+            ("http://api.example.com/b", "from https to an address that is not"),
+            ("http://", "no address"),
+            ("https://10.0.0.1/", "is not public"),
+        ] {
+            let (result, asked) = call(HttpMethod::Get, StatusCode::FOUND, location);
+            let error = result.unwrap_err();
+            assert!(error.kind == FailureKind::Rejected && error.message.contains(says), "{location}: {error}");
+            assert_eq!(asked.len(), 1);
+        }
     }
 }

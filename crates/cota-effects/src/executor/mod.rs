@@ -15,6 +15,7 @@ use cota_core::event::Slots;
 use cota_core::machine::{EffectError, FailureKind};
 use serde_json::{Map, Value as Json};
 
+use crate::address::Forbidden;
 use crate::http::{HttpError, HttpSend};
 
 /// Runs the executors of every bot of a process.
@@ -81,11 +82,19 @@ fn rejected(message: impl Into<String>) -> EffectError {
 /// A failure on the way. Where a second try could do the thing twice, nobody is told that it was not done.
 fn failed_on_the_way(error: &HttpError, safety: Safety) -> EffectError {
     let uncertain = safety == Safety::AtMostOnce && error.may_have_arrived();
-    let kind = match error {
-        HttpError::Forbidden(_) | HttpError::TooLarge { .. } => FailureKind::Rejected,
-        HttpError::Cut | HttpError::Timeout if uncertain => FailureKind::OutcomeUnknown,
-        HttpError::Timeout => FailureKind::TimedOut,
-        HttpError::Cut | HttpError::Connect | HttpError::Tls => FailureKind::Transient,
-    };
+    match error {
+        HttpError::Forbidden(error) => not_called(*error),
+        HttpError::TooLarge { .. } => answer::too_large(),
+        HttpError::Cut | HttpError::Timeout if uncertain => unusable(FailureKind::OutcomeUnknown, error),
+        HttpError::Timeout => unusable(FailureKind::TimedOut, error),
+        HttpError::Cut | HttpError::Connect | HttpError::Tls => unusable(FailureKind::Transient, error),
+    }
+}
+
+fn unusable(kind: FailureKind, error: &HttpError) -> EffectError {
     EffectError::new(kind, format!("the service was not usable: {error}"))
+}
+
+fn not_called(error: Forbidden) -> EffectError {
+    rejected(format!("the service was not called: {error}"))
 }

@@ -1,6 +1,6 @@
 //! The HTTP port: one request, one answer whose body comes in pieces.
 //!
-//! Native programs use [`NativeHttp`] (feature `native`); another platform brings its own [`HttpSend`].
+//! Native programs use `NativeHttp` (feature `native`); another platform brings its own [`HttpSend`].
 
 mod body;
 #[cfg(all(feature = "native", not(target_family = "wasm")))]
