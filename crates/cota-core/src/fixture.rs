@@ -3,8 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use crate::bot::{
-    Action, ActionKind, BOT_UTTER, Bot, BotSource, Dialogue, DialogueStep, Executor, ExecutorKind, Expected, Form, Language, MockCall, Mode, OnBusy,
-    Policy, SELECTOR, Safety, Settings, Slot, USER_UTTER,
+    Action, ActionKind, BOT_UTTER, Bot, BotSource, Dialogue, DialogueStep, Executor, ExecutorKind, Expected, Form, Language, MockCall,
+    Mode, OnBusy, Policy, SELECTOR, Safety, Settings, Slot, USER_UTTER,
 };
 use crate::event::{ActionRecord, EVENT_VERSION, Event, EventBody, FormState, ResultItem};
 use crate::ids::{BotDigest, BotName, ConversationId, ConversationKey, MessageId, Owner, RunId, SenderId, Timestamp};

@@ -39,7 +39,9 @@ pub(super) fn whole(content: &str) -> Option<Json> {
 pub(super) fn is_broken_answer(text: &str) -> bool {
     text.split('{').skip(1).any(|after| {
         let key = after.trim_start();
-        ["\"thought\"", "\"text\"", "'thought'", "'text'"].iter().any(|name| key.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(':')))
+        ["\"thought\"", "\"text\"", "'thought'", "'text'"]
+            .iter()
+            .any(|name| key.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(':')))
     })
 }
 

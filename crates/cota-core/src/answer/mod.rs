@@ -125,7 +125,9 @@ pub fn proxy_user(content: &str) -> Result<ProxySaid, Fault> {
     };
     let stop = object.get("state").and_then(Json::as_str).is_some_and(|state| state.trim().eq_ignore_ascii_case("stop"));
     match object.get("text") {
-        Some(Json::String(text)) if stop || !text.trim().is_empty() => Ok(ProxySaid { text: text.clone(), thought: thought(&object), stop }),
+        Some(Json::String(text)) if stop || !text.trim().is_empty() => {
+            Ok(ProxySaid { text: text.clone(), thought: thought(&object), stop })
+        }
         None | Some(Json::Null) if stop => Ok(ProxySaid { text: String::new(), thought: thought(&object), stop }),
         Some(Json::String(_)) => Err(Fault(r#""text" is empty"#.to_owned())),
         Some(other) => Err(Fault(format!(r#""text" is {}, not words"#, kind(other)))),

@@ -173,7 +173,9 @@ fn in_tools_mode_calls_come_before_words() {
         let Fault(named) = choice(&bot, &completion("", calls)).unwrap_err();
         assert!(named.starts_with(fault), "{named}");
     }
-    for (content, text) in [("Hello.", "Hello."), (r#"{"thought": "t", "text": "Hi"}"#, "Hi"), (r#"Write {"text": "x"}."#, r#"Write {"text": "x"}."#)] {
+    for (content, text) in
+        [("Hello.", "Hello."), (r#"{"thought": "t", "text": "Hi"}"#, "Hi"), (r#"Write {"text": "x"}."#, r#"Write {"text": "x"}."#)]
+    {
         let Choice::Say(said) = choice(&bot, &completion(content, vec![])).unwrap() else { panic!("no words") };
         assert_eq!(said.text, text);
     }

@@ -58,7 +58,8 @@ fn any_beginning_of_a_rule_predicts_its_next_action() {
 
 #[test]
 fn a_result_that_output_does_not_name_is_any_other() {
-    let rule = |results: &[&str]| with_rules(vec![dialogue("", &[("UserUtter", "", &["u"]), ("HandOver", "", results), ("Hours", "", &[])])]);
+    let rule =
+        |results: &[&str]| with_rules(vec![dialogue("", &[("UserUtter", "", &["u"]), ("HandOver", "", results), ("Hours", "", &[])])]);
     let after = |text: &str| tracker([done("UserUtter", "u"), ended("HandOver", text)]);
     for (results, text, fires) in [
         (&["<text>"] as &[&str], "nobody", true),
@@ -80,7 +81,10 @@ fn messages_taken_together_are_lines_and_an_empty_one_is_left_out() {
     let mut merged = done("UserUtter", "a");
     merged.result.push(ResultItem::text("b"));
     assert_eq!(next_action(&bot, &tracker([merged])), Some(Prediction { action: "BotUtter".to_owned(), rule: "both".to_owned() }));
-    assert_eq!(next_action(&bot, &tracker([done("UserUtter", " ")])), Some(Prediction { action: "Hours".to_owned(), rule: "rule 1".to_owned() }));
+    assert_eq!(
+        next_action(&bot, &tracker([done("UserUtter", " ")])),
+        Some(Prediction { action: "Hours".to_owned(), rule: "rule 1".to_owned() })
+    );
 }
 
 #[test]
@@ -132,7 +136,8 @@ fn a_key_reaches_back_no_further_than_its_limits() {
 fn rules_of_many_results_stay_small_and_match_fast() {
     let texts: Vec<String> = (0..8).map(|n| format!("t{n}")).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).chain([""]).collect();
-    let steps: Vec<(&str, &str, &[&str])> = std::iter::repeat_n(("UserUtter", "", texts.as_slice()), 16).chain([("Hours", "", &[] as &[&str])]).collect();
+    let steps: Vec<(&str, &str, &[&str])> =
+        std::iter::repeat_n(("UserUtter", "", texts.as_slice()), 16).chain([("Hours", "", &[] as &[&str])]).collect();
     let bot = with_rules(vec![dialogue("", &steps)]);
     assert_eq!(bot.rules().size(), 18);
     assert_eq!(predicted(&bot, &tracker((0..16).map(|_| done("UserUtter", "t3")))).as_deref(), Some("Hours"));
@@ -194,7 +199,8 @@ fn an_example_is_shown_as_title_thoughts_and_results() {
 fn longer_matches_come_first_and_the_same_names_and_thoughts_once() {
     let short: &[(&str, &str, &[&str])] = &[("UserUtter", "", &["a"]), ("Selector", "short", &[])];
     let again: &[(&str, &str, &[&str])] = &[("UserUtter", "", &["b"]), ("Selector", "short", &[])];
-    let long: &[(&str, &str, &[&str])] = &[("UserUtter", "", &[]), ("BotUtter", "", &[]), ("UserUtter", "", &[]), ("Selector", "long", &[])];
+    let long: &[(&str, &str, &[&str])] =
+        &[("UserUtter", "", &[]), ("BotUtter", "", &[]), ("UserUtter", "", &[]), ("Selector", "long", &[])];
     let bot = with_examples(vec![dialogue("short", short), dialogue("again", again), dialogue("long", long)]);
     let history = [done("UserUtter", "x"), done("BotUtter", "y"), done("UserUtter", "z")];
     assert_eq!(ready(&bot, &tracker(history), SELECTOR).1, ["long", "short"]);
@@ -205,7 +211,13 @@ fn what_a_prompt_gets_of_examples_is_bounded() {
     let title = "t".repeat(1000);
     let thoughts: Vec<String> = (0..200).map(|n| format!("thought {n}")).collect();
     let example = |title: &str, thought: &str| dialogue(title, &[("UserUtter", "", &["a"]), ("Selector", thought, &["Weather"])]);
-    let shown = |title: &str| ready(&with_examples(thoughts.iter().map(|thought| example(title, thought)).collect()), &tracker([done("UserUtter", "x")]), SELECTOR);
+    let shown = |title: &str| {
+        ready(
+            &with_examples(thoughts.iter().map(|thought| example(title, thought)).collect()),
+            &tracker([done("UserUtter", "x")]),
+            SELECTOR,
+        )
+    };
     assert_eq!(shown("t").1.len(), 50);
     let (text, titles) = shown(&title);
     assert!(titles.len() < 20 && text.len() <= 16 * 1024 && text.len() > 14 * 1024);
@@ -213,11 +225,13 @@ fn what_a_prompt_gets_of_examples_is_bounded() {
 
 #[test]
 fn a_hundred_thousand_examples_compile_quickly() {
-    let examples: Vec<Dialogue> = (0..100_000).map(|n| {
-        let mut example = dialogue("e", COMPARE);
-        example.steps[1].thought = Some(format!("thought {n}"));
-        example
-    }).collect();
+    let examples: Vec<Dialogue> = (0..100_000)
+        .map(|n| {
+            let mut example = dialogue("e", COMPARE);
+            example.steps[1].thought = Some(format!("thought {n}"));
+            example
+        })
+        .collect();
     let begun = std::time::Instant::now();
     let bot = with_examples(examples);
     let took = begun.elapsed();
@@ -298,7 +312,8 @@ fn naive_matches(examples: &[Dialogue], tracker: &Tracker, action: &str) -> Vec<
             let fits = (0..example.steps.len()).any(|to| {
                 example.steps[to].thought.is_some()
                     && (0..to).filter(|from| example.steps[*from].name == USER_UTTER).any(|from| {
-                        let mut names: Vec<&str> = example.steps[from..to].iter().map(|step| step.name.as_str()).filter(|name| *name != SELECTOR).collect();
+                        let mut names: Vec<&str> =
+                            example.steps[from..to].iter().map(|step| step.name.as_str()).filter(|name| *name != SELECTOR).collect();
                         names.push(&example.steps[to].name);
                         names == wanted
                     })

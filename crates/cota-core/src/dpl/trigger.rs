@@ -58,11 +58,8 @@ impl Rules {
         if !source.policies.contains(&Policy::Trigger) {
             return rules;
         }
-        let executors: HashMap<&str, &Executor> = source
-            .actions
-            .iter()
-            .filter_map(|action| Some((action.name.as_str(), action.form()?.executor.as_ref()?)))
-            .collect();
+        let executors: HashMap<&str, &Executor> =
+            source.actions.iter().filter_map(|action| Some((action.name.as_str(), action.form()?.executor.as_ref()?))).collect();
         let known: BTreeSet<&str> = source.actions.iter().map(|action| action.name.as_str()).collect();
         let mut edges = HashMap::new();
         for (rule, dialogue) in source.rules.iter().enumerate() {

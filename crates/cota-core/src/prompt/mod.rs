@@ -97,9 +97,8 @@ pub fn uses_thoughts(bot: &Bot, purpose: &Purpose) -> bool {
     match purpose {
         Purpose::Choose => true,
         Purpose::Think { .. } => false,
-        Purpose::Select | Purpose::Fill { .. } | Purpose::Utter { .. } | Purpose::ProxyUser => {
-            template(bot, purpose).is_some_and(|template| template.variables().any(|v| matches!(v, Variable::Policies | Variable::Thoughts)))
-        }
+        Purpose::Select | Purpose::Fill { .. } | Purpose::Utter { .. } | Purpose::ProxyUser => template(bot, purpose)
+            .is_some_and(|template| template.variables().any(|v| matches!(v, Variable::Policies | Variable::Thoughts))),
     }
 }
 

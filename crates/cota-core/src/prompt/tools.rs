@@ -22,7 +22,8 @@ pub(super) fn definitions(bot: &Bot) -> Vec<ToolDefinition> {
         .map(|(place, action)| {
             let name = tool_name(bot, place, action);
             // A name that had to be replaced still tells the model something.
-            let description = if name == action.name { action.description.clone() } else { format!("{}: {}", action.name, action.description) };
+            let description =
+                if name == action.name { action.description.clone() } else { format!("{}: {}", action.name, action.description) };
             ToolDefinition { name, description, parameters: schema(action) }
         })
         .collect()
@@ -117,7 +118,9 @@ fn call(bot: &Bot, action: &ActionRecord, place: usize, result: String) -> Vec<C
 fn missing(bot: &Bot, action: &ActionRecord, defaults: &Defaults) -> String {
     let none = Slots::new();
     let slots = action.slots.as_ref().unwrap_or(&none);
-    let is_missing = |slot: &&Slot| slots.get(&slot.name).is_none_or(|value| value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty()));
+    let is_missing = |slot: &&Slot| {
+        slots.get(&slot.name).is_none_or(|value| value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty()))
+    };
     let missing = bot.form(&action.name).into_iter().flat_map(|form| &form.slots).filter(is_missing);
     let lines: Vec<String> = missing.map(|slot| format!("- {}: {}", slot.name, one_line(&slot.description))).collect();
     format!("{}\n{}", defaults.choose_missing, lines.join("\n"))

@@ -32,7 +32,9 @@ impl<'a> Scene<'a> {
             Variable::HistoryMessages => history::messages(self.tracker, budget),
             Variable::HistoryActions => history::actions(self.tracker, false, budget),
             Variable::HistoryActionsWithThoughts => history::actions(self.tracker, true, budget),
-            Variable::LatestUserQuery => self.tracker.latest_user().map(|user| one_line(&result_text(user)).into_owned()).unwrap_or_default(),
+            Variable::LatestUserQuery => {
+                self.tracker.latest_user().map(|user| one_line(&result_text(user)).into_owned()).unwrap_or_default()
+            }
             Variable::LatestActionName => self.latest.map(|action| action.name.clone()).unwrap_or_default(),
             Variable::LatestActionResult => self.latest.map(outcome).unwrap_or_default(),
             Variable::LatestActionDescription => self.latest.map(|action| self.description(&action.name)).unwrap_or_default(),
@@ -112,7 +114,10 @@ fn entered(actions: &[&ActionRecord], form: &str) -> Option<usize> {
     let visits = actions.iter().enumerate().rev().filter(|(_, action)| action.name == form);
     let mut states = visits.filter_map(|(at, action)| Some((at, action.state?))).peekable();
     states.next_if(|(_, state)| *state == FormState::End);
-    states.take_while(|(_, state)| matches!(state, FormState::Start | FormState::Continue)).find(|(_, state)| *state == FormState::Start).map(|(at, _)| at)
+    states
+        .take_while(|(_, state)| matches!(state, FormState::Start | FormState::Continue))
+        .find(|(_, state)| *state == FormState::Start)
+        .map(|(at, _)| at)
 }
 
 /// An action with its parameters, as Selector chooses by it.
