@@ -78,7 +78,10 @@ impl<'a> Chooser<'a> {
         let may = |class: &Class| bot.action(&class.action).is_some() && situation.may_run(&class.action);
         let mut actions: BTreeMap<&str, Evidence<'a>> = BTreeMap::new();
         for number in self.lessons.fitting(situation) {
-            let (Some(class), Some(probability)) = (self.lessons.class(number).filter(|class| may(class)), probabilities.get(number)) else { continue };
+            let (Some(class), Some(probability)) = (self.lessons.class(number).filter(|class| may(class)), probabilities.get(number))
+            else {
+                continue;
+            };
             actions.entry(&class.action).or_default().add(class, *probability);
         }
         let best = actions.into_values().max_by(|left, right| left.sum.total_cmp(&right.sum))?;

@@ -176,7 +176,9 @@ mod tests {
     #[test]
     fn texts_that_differ_in_case_space_and_marks_are_the_same_vector() {
         let vocabulary = Vocabulary::learn(["Wie wird das Wetter?", "上海天气怎么样"].into_iter(), 2);
-        for (one, other) in [("Hello  you!", "hello you"), ("TROMSØ", "tromsø"), ("上海天气怎么样？", "上海天气怎么样"), ("room 12", "room 47")] {
+        for (one, other) in
+            [("Hello  you!", "hello you"), ("TROMSØ", "tromsø"), ("上海天气怎么样？", "上海天气怎么样"), ("room 12", "room 47")]
+        {
             assert_eq!(vocabulary.message(one), vocabulary.message(other), "{one} / {other}");
         }
         assert_ne!(vocabulary.message("hello"), vocabulary.message("hallo"));

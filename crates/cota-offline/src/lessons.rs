@@ -7,6 +7,7 @@ use cota_core::tracker::{Tracker, result_text};
 
 use crate::classifier::Sample;
 use crate::features::{Sparse, Vocabulary, similarity};
+use crate::nearest::Nearest;
 use crate::rehearsal::{Lesson, rehearse};
 use crate::situation::Situation;
 use crate::slots::{Lexicon, is_filled};
@@ -31,22 +32,18 @@ pub(crate) struct Lessons {
 }
 
 /// One thing to do: a form, or an utterance with what it says.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Class {
     /// The action.
     pub(crate) action: String,
     /// What the first example of it thinks.
     pub(crate) thought: String,
-    answers: Vec<Answer>,
+    /// What it may say: one list of texts, or one for each message in `heard`.
+    answers: Vec<Vec<String>>,
+    /// The messages that the answers answer, where there are several.
+    heard: Nearest,
     /// Messages that it was the first choice after.
     messages: Vec<Sparse>,
-}
-
-#[derive(Debug)]
-struct Answer {
-    /// The message it answers; kept only where one of several answers is to be picked.
-    heard: Sparse,
-    texts: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -126,7 +123,7 @@ impl Lessons {
     }
 
     fn add_class(&mut self, action: &str, thought: Option<&str>) -> usize {
-        self.classes.push(Class { action: action.to_owned(), thought: thought.unwrap_or_default().to_owned(), answers: Vec::new(), messages: Vec::new() });
+        self.classes.push(Class { action: action.to_owned(), thought: thought.unwrap_or_default().to_owned(), ..Class::default() });
         self.classes.len() - 1
     }
 
@@ -136,12 +133,13 @@ impl Lessons {
         }
     }
 
-    fn add_answer(&mut self, class: usize, texts: &[String], once: bool, heard: impl FnOnce() -> Sparse) {
+    fn add_answer(&mut self, class: usize, texts: &[String], is_only: bool, heard: impl FnOnce() -> Sparse) {
         let Some(class) = self.classes.get_mut(class).filter(|_| texts.iter().any(|text| is_speakable(text))) else { return };
-        if !once {
-            class.answers.push(Answer { heard: heard(), texts: texts.to_vec() });
+        if !is_only {
+            class.answers.push(texts.to_vec());
+            class.heard.add(&heard());
         } else if class.answers.is_empty() {
-            class.answers.push(Answer { heard: Sparse::new(), texts: texts.to_vec() });
+            class.answers.push(texts.to_vec());
         }
     }
 
@@ -155,7 +153,8 @@ impl Lessons {
 impl Class {
     /// How alike a message is to the nearest one that an example has for this class, from 0 to 1.
     pub(crate) fn likeness(&self, message: &Sparse) -> f32 {
-        self.messages.iter().map(|other| similarity(message, other)).fold(0.0, f32::max)
+        let answered = self.heard.find(message).first().map_or(0.0, |(_, likeness)| *likeness);
+        self.messages.iter().map(|other| similarity(message, other)).fold(answered, f32::max)
     }
 
     /// The messages that examples have for this class.
@@ -164,18 +163,9 @@ impl Class {
     }
 
     /// What an utterance says, of the example whose message is nearest; nothing if no text can be filled in.
-    pub(crate) fn said(&self, values: &Values<'_>, heard: &Sparse) -> Option<String> {
-        let mut best: Option<(f32, String)> = None;
-        for answer in &self.answers {
-            let fit = similarity(heard, &answer.heard);
-            if best.as_ref().is_some_and(|(alike, _)| fit <= *alike) {
-                continue;
-            }
-            if let Some(said) = answer.texts.iter().find_map(|text| values.fill_in(text)) {
-                best = Some((fit, said));
-            }
-        }
-        best.map(|(_, said)| said)
+    pub(crate) fn said(&self, values: &Values<'_>, message: &Sparse) -> Option<String> {
+        let nearest = self.heard.find(message).into_iter().filter_map(|(number, _)| self.answers.get(number));
+        nearest.chain(&self.answers).find_map(|texts| texts.iter().find_map(|text| values.fill_in(text)))
     }
 }
 

@@ -21,6 +21,7 @@ mod classifier;
 mod features;
 mod lessons;
 mod model;
+mod nearest;
 mod proxy;
 mod rehearsal;
 mod situation;

@@ -106,7 +106,8 @@ impl ExamplesModel {
         }
         let values = Values::of(tracker);
         let heard = self.vocabulary.message(situation.text());
-        let said = chooser.ranked(&situation, action).into_iter().find_map(|class| Some((class.thought.clone(), class.said(&values, &heard)?)));
+        let said =
+            chooser.ranked(&situation, action).into_iter().find_map(|class| Some((class.thought.clone(), class.said(&values, &heard)?)));
         said.unwrap_or_else(|| {
             let text = values.last_result().unwrap_or(bot.settings().fallback.as_str());
             (String::new(), text.to_owned())

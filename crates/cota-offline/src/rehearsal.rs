@@ -114,7 +114,13 @@ impl<'b, 'l> Stage<'b, 'l> {
         self.entered = Some(name);
     }
 
-    fn speak(&mut self, step: &'b DialogueStep, thought: Option<&'b str>, later: &[DialogueStep], learn: &mut dyn FnMut(&Tracker, Lesson<'b>)) {
+    fn speak(
+        &mut self,
+        step: &'b DialogueStep,
+        thought: Option<&'b str>,
+        later: &[DialogueStep],
+        learn: &mut dyn FnMut(&Tracker, Lesson<'b>),
+    ) {
         let texts = step.result.texts();
         match self.entered.and_then(|name| self.form(name)) {
             Some((name, form)) => {
@@ -177,8 +183,15 @@ impl<'b, 'l> Stage<'b, 'l> {
     fn append(&mut self, name: &str, text: &str, form: Option<(FormState, Slots)>) {
         let (state, slots) = form.unzip();
         let result = vec![ResultItem::text(text)];
-        let action =
-            ActionRecord { name: name.to_owned(), timestamp: 0.0, sender_id: String::new(), receiver_id: RECEIVER_BOT.to_owned(), result, slots, state };
+        let action = ActionRecord {
+            name: name.to_owned(),
+            timestamp: 0.0,
+            sender_id: String::new(),
+            receiver_id: RECEIVER_BOT.to_owned(),
+            result,
+            slots,
+            state,
+        };
         self.template.seq = self.tracker.head.next();
         self.template.body = EventBody::Action(action);
         self.tracker.apply(&self.template);

@@ -99,7 +99,8 @@ impl Lexicon {
         let asked_first = form.slots.iter().filter(|slot| filling.asked == Some(slot.name.as_str()));
         let then_others = form.slots.iter().filter(|slot| filling.asked != Some(slot.name.as_str()));
         for slot in asked_first.chain(then_others) {
-            let free = self.find(name, &slot.name, filling.text).into_iter().filter(|found| !taken.iter().any(|other| found.overlaps(other)));
+            let free =
+                self.find(name, &slot.name, filling.text).into_iter().filter(|found| !taken.iter().any(|other| found.overlaps(other)));
             if let Some(found) = preferred(free.collect(), slot, filling) {
                 values.insert(&slot.name, found.value.clone());
                 taken.push(found);
@@ -108,7 +109,8 @@ impl Lexicon {
         if values.is_empty() {
             values.extend(whole_message(filling));
         }
-        let in_order = form.slots.iter().filter_map(|slot| values.remove(slot.name.as_str()).map(|value| (slot.name.clone(), Json::String(value))));
+        let in_order =
+            form.slots.iter().filter_map(|slot| values.remove(slot.name.as_str()).map(|value| (slot.name.clone(), Json::String(value))));
         in_order.collect()
     }
 }
@@ -143,7 +145,9 @@ impl Found {
 
 /// Whether a slot holds a value: 0 and false are values, null and the empty text are not.
 pub(crate) fn is_filled(slots: Option<&Slots>, slot: &str) -> bool {
-    slots.and_then(|slots| slots.get(slot)).is_some_and(|value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty()))
+    slots
+        .and_then(|slots| slots.get(slot))
+        .is_some_and(|value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty()))
 }
 
 /// The first slot of a form that holds no value.

@@ -12,7 +12,8 @@ pub(super) const FALLBACK: &str = "fallback";
 /// A dialogue as pairs of an action and its results, `|` between them.
 pub(super) fn dialogue(steps: &[(&str, &str)]) -> Dialogue {
     let result = |text: &str| if text.is_empty() { Expected::Any } else { Expected::OneOf(text.split('|').map(str::to_owned).collect()) };
-    let step = |(name, text): &(&str, &str)| DialogueStep { name: (*name).to_owned(), thought: Some(format!("{name}!")), result: result(text) };
+    let step =
+        |(name, text): &(&str, &str)| DialogueStep { name: (*name).to_owned(), thought: Some(format!("{name}!")), result: result(text) };
     Dialogue { title: String::new(), during_form: true, steps: steps.iter().map(step).collect() }
 }
 
@@ -73,14 +74,20 @@ pub(super) fn english(mode: Mode) -> Bot {
 fn english_examples() -> Vec<Dialogue> {
     vec![
         dialogue(&[
-            ("UserUtter", "What is the weather in Oslo tomorrow?|weather in Paris on Friday|Will it rain in Bergen today?|forecast for New York on Monday"),
+            (
+                "UserUtter",
+                "What is the weather in Oslo tomorrow?|weather in Paris on Friday|Will it rain in Bergen today?|forecast for New York on Monday",
+            ),
             ("Selector", "Weather"),
             ("Weather", "<text>"),
             ("Selector", "BotUtter"),
             ("BotUtter", "<text>|I looked: {result}."),
         ]),
         dialogue(&[
-            ("UserUtter", "What is the weather in Oslo?|weather in Bergen please|How is the weather in Paris?|and in Oslo?|what about Bergen?"),
+            (
+                "UserUtter",
+                "What is the weather in Oslo?|weather in Bergen please|How is the weather in Paris?|and in Oslo?|what about Bergen?",
+            ),
             ("Selector", "Weather"),
             ("BotUtter", "{city}, fine. Which day?"),
             ("UserUtter", "tomorrow|on Friday|today please"),
