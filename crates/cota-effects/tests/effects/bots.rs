@@ -111,7 +111,7 @@ pub(crate) fn job(bot: &Arc<Bot>, work: Work) -> Job {
 pub(crate) fn question(stream: bool) -> Work {
     let purpose = Purpose::Utter { action: BOT_UTTER.to_owned(), slot: None };
     let call = LlmCall { llm: "main".to_owned(), purpose, thoughts: None, json: true, stream, slots: Slots::new(), fault: None };
-    Work::Llm { call, tracker: Tracker::default() }
+    Work::Llm { call: Box::new(call), tracker: Tracker::default() }
 }
 
 /// Asks an LLM once; the answer and the pieces of it that came before it.
