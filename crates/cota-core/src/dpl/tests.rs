@@ -359,7 +359,7 @@ fn histories() -> impl Strategy<Value = Tracker> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn rules_fire_as_they_read(rules in dialogues(), tracker in histories()) {

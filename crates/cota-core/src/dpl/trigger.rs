@@ -1,8 +1,7 @@
 //! Hard rules: the next action with no LLM.
 //!
-//! Rules live in one trie. An edge stands for *all* the parts a step allows at once, so a rule whose steps list many results
-//! takes one node a step, not one for each combination. A key is walked from each UserUtter as a set of nodes; a node is in the
-//! set at most once, so one walk costs at most the size of the trie for each part.
+//! Rules live in one trie. A node stands for *all* the parts its step allows at once, so a rule whose steps list many results
+//! takes one node a step, not one for each combination. A key is walked from each UserUtter as a set of nodes, found by hash.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -21,14 +20,14 @@ type PartId = usize;
 #[derive(Debug, Default)]
 pub struct Rules {
     nodes: Vec<TrieNode>,
+    /// Where each part leads from a node.
+    edges: HashMap<(Node, PartId), Vec<Node>>,
     /// The parts that occur in some rule.
     parts: HashMap<String, PartId>,
 }
 
 #[derive(Debug, Default)]
 struct TrieNode {
-    /// Where each set of parts leads.
-    edges: Vec<(BTreeSet<PartId>, Node)>,
     /// Where this node leads without a part: a UserUtter with no text is left out of a key.
     skips: Vec<Node>,
     /// What a key that ends here predicts.
@@ -44,24 +43,29 @@ struct Fire {
     step: usize,
 }
 
-/// What a step of a rule, or an action of the history, adds to a key.
-enum Parts {
-    One(Option<String>),
-    AnyOf(Vec<Option<String>>),
+/// What an action of the history adds to a key.
+#[derive(Clone, Copy, Debug)]
+enum KeyPart {
+    /// A part that occurs in some rule.
+    Known(PartId),
+    /// A part that no rule has: no key with it matches.
+    Unheard,
+    /// Nothing: a UserUtter with no text.
+    Silent,
 }
 
 impl Rules {
     /// Compiles them, in time linear in their size. Without a trigger policy there is nothing to compile.
     #[must_use]
     pub fn compile(source: &BotSource) -> Self {
-        let mut rules = Self { nodes: vec![TrieNode::default()], parts: HashMap::new() };
+        let mut rules = Self { nodes: vec![TrieNode::default()], ..Self::default() };
         if !source.policies.contains(&Policy::Trigger) {
             return rules;
         }
         let executors: HashMap<&str, &Executor> =
             source.actions.iter().filter_map(|action| Some((action.name.as_str(), action.form()?.executor.as_ref()?))).collect();
         let known: BTreeSet<&str> = source.actions.iter().map(|action| action.name.as_str()).collect();
-        let mut edges = HashMap::new();
+        let mut steps = HashMap::new();
         for (rule, dialogue) in source.rules.iter().enumerate() {
             let mut node = 0;
             for (step, action) in dialogue.steps.iter().enumerate().filter(|(_, action)| action.name != SELECTOR) {
@@ -69,7 +73,7 @@ impl Rules {
                     rules.fire(node, Fire { rule, step }, dialogue.during_form);
                 }
                 let parts = parts_of_step(action, executors.get(action.name.as_str()).copied());
-                node = rules.follow(node, parts, &mut edges);
+                node = rules.follow(node, parts, &mut steps);
             }
         }
         rules
@@ -84,24 +88,17 @@ impl Rules {
         }
     }
 
-    /// The node that a step leads to, made where there is none.
-    fn follow(&mut self, node: Node, parts: Parts, edges: &mut HashMap<(Node, BTreeSet<PartId>, bool), Node>) -> Node {
-        let parts = match parts {
-            Parts::One(part) => vec![part],
-            Parts::AnyOf(parts) => parts,
-        };
-        let may_skip = parts.contains(&None);
-        let set: BTreeSet<PartId> = parts.into_iter().flatten().map(|part| self.intern(part)).collect();
+    /// The node that a step leads to, made where no rule before had the same step there.
+    fn follow(&mut self, node: Node, parts: Vec<Option<String>>, steps: &mut HashMap<(Node, BTreeSet<Option<PartId>>), Node>) -> Node {
+        let parts: BTreeSet<Option<PartId>> = parts.into_iter().map(|part| part.map(|part| self.intern(part))).collect();
         let fresh = self.nodes.len();
-        let target = *edges.entry((node, set.clone(), may_skip)).or_insert(fresh);
+        let target = *steps.entry((node, parts.clone())).or_insert(fresh);
         if target == fresh {
             self.nodes.push(TrieNode::default());
-            if let Some(node) = self.nodes.get_mut(node) {
-                if may_skip {
-                    node.skips.push(target);
-                }
-                if !set.is_empty() {
-                    node.edges.push((set, target));
+            for part in parts {
+                match part {
+                    Some(part) => self.edges.entry((node, part)).or_default().push(target),
+                    None => self.nodes.get_mut(node).into_iter().for_each(|node| node.skips.push(target)),
                 }
             }
         }
@@ -117,7 +114,7 @@ impl Rules {
     pub(super) fn next_action(&self, bot: &Bot, tracker: &Tracker) -> Option<Prediction> {
         let in_form = tracker.active_form().is_some();
         let history = reach(tracker);
-        let key: Vec<Option<Option<PartId>>> = history.iter().map(|action| self.part_id(bot, action)).collect();
+        let key: Vec<KeyPart> = history.iter().map(|action| self.key_part(bot, action)).collect();
         let mut starts = history.iter().enumerate().filter(|(_, action)| action.name == USER_UTTER).map(|(start, _)| start);
         let fire = starts.find_map(|start| self.walk(key.get(start..)?, in_form))?;
         let rule = bot.source().rules.get(fire.rule)?;
@@ -125,21 +122,24 @@ impl Rules {
         Some(Prediction { action: rule.steps.get(fire.step)?.name.clone(), rule: title })
     }
 
-    /// The part an action adds: the outer `None` where no rule has such a part, the inner one where it adds none.
-    fn part_id(&self, bot: &Bot, action: &ActionRecord) -> Option<Option<PartId>> {
+    fn key_part(&self, bot: &Bot, action: &ActionRecord) -> KeyPart {
         match part_of_action(bot, action) {
-            None => Some(None),
-            Some(part) => self.parts.get(&part).map(|id| Some(*id)),
+            None => KeyPart::Silent,
+            Some(part) => self.parts.get(&part).map_or(KeyPart::Unheard, |id| KeyPart::Known(*id)),
         }
     }
 
     /// What a key predicts: of all rules with that key, the last in file order.
-    fn walk(&self, key: &[Option<Option<PartId>>], in_form: bool) -> Option<Fire> {
+    fn walk(&self, key: &[KeyPart], in_form: bool) -> Option<Fire> {
         let mut reached = self.reach_from([0]);
         for part in key {
-            let Some(part) = (*part)? else { continue };
-            let edges = reached.iter().filter_map(|node| self.nodes.get(*node)).flat_map(|node| &node.edges);
-            reached = self.reach_from(edges.filter(|(parts, _)| parts.contains(&part)).map(|(_, target)| *target));
+            let part = match part {
+                KeyPart::Known(part) => part,
+                KeyPart::Unheard => return None,
+                KeyPart::Silent => continue,
+            };
+            let targets = reached.iter().filter_map(|node| self.edges.get(&(*node, *part))).flatten();
+            reached = self.reach_from(targets.copied());
         }
         let ends = reached.iter().filter_map(|node| self.nodes.get(*node));
         ends.filter_map(|node| if in_form { node.fires_in_form } else { node.fires }).max()
@@ -158,24 +158,22 @@ impl Rules {
     }
 }
 
-fn parts_of_step(step: &DialogueStep, executor: Option<&Executor>) -> Parts {
-    let texts = step.result.texts();
-    if step.name == USER_UTTER {
-        return match texts {
-            [] => Parts::One(None),
-            texts => Parts::AnyOf(texts.iter().map(|text| user_part(text)).collect()),
-        };
-    }
+/// What a step allows to stand at its place; `None` is nothing at all.
+fn parts_of_step(step: &DialogueStep, executor: Option<&Executor>) -> Vec<Option<String>> {
+    let texts = step.result.texts().iter().map(String::as_str);
     match executor {
-        None => Parts::One(Some(step.name.clone())),
-        Some(executor) if texts.is_empty() => {
+        _ if step.name == USER_UTTER && texts.len() == 0 => vec![None],
+        _ if step.name == USER_UTTER => texts.map(user_part).collect(),
+        None => vec![Some(step.name.clone())],
+        Some(executor) if texts.len() == 0 => {
             let any = executor.output.iter().map(String::as_str).chain([OTHER]);
-            Parts::AnyOf(any.map(|text| Some(result_part(&step.name, executor, text))).collect())
+            any.map(|text| Some(result_part(&step.name, executor, text))).collect()
         }
-        Some(executor) => Parts::AnyOf(texts.iter().map(|text| Some(result_part(&step.name, executor, text))).collect()),
+        Some(executor) => texts.map(|text| Some(result_part(&step.name, executor, text))).collect(),
     }
 }
 
+/// What an action of the history adds to a key; `None` is nothing.
 fn part_of_action(bot: &Bot, action: &ActionRecord) -> Option<String> {
     if action.name == USER_UTTER {
         return user_part(&result_text(action));

@@ -37,7 +37,7 @@ The assistant: {{task_description}}
 The actions it can take:
 {{action_descriptions}}
 
-The form that waits for a value, if any: {{current_form_name}} {{current_form_slot_states}}
+The form at hand, if any, with its values (null is missing): {{current_form_name}} {{current_form_slot_states}}
 
 Similar conversations, as examples only:
 {{policies}}
@@ -46,7 +46,7 @@ This conversation so far:
 {{history_actions_with_thoughts}}
 
 Choose one action by its name.
-- A form whose value the user gives or corrects: choose that form again.
+- The user gives or corrects a value of a form: choose that form, again if it is at hand.
 - A result is there, a question can be answered, or something must be asked: choose BotUtter.
 - Put values that you know already into "slots"; leave out the others.
 
@@ -126,7 +126,7 @@ static CHINESE: Defaults = Defaults {
 可以选择的动作：
 {{action_descriptions}}
 
-正在等待填写的表单（如果有）：{{current_form_name}} {{current_form_slot_states}}
+当前的表单（如果有）及其各个值（null 表示缺少）：{{current_form_name}} {{current_form_slot_states}}
 
 类似的对话，仅供参考：
 {{policies}}

@@ -38,7 +38,7 @@ impl Template {
             literal.push_str(before);
             match tail.strip_prefix("}}") {
                 Some(tail) if !word.is_empty() => {
-                    match Variable::from_name(word) {
+                    match Variable::from_name(word).or_else(|| Variable::from_old_name(word)) {
                         Some(variable) => {
                             if !literal.is_empty() {
                                 parts.push(Part::Text(std::mem::take(&mut literal)));
@@ -175,6 +175,18 @@ variables! {
     Rag = "rag",
 }
 
+impl Variable {
+    /// The variable that older bots call by this name.
+    fn from_old_name(name: &str) -> Option<Self> {
+        match name {
+            "bot_action_names_for_selector" => Some(Self::ActionNames),
+            "bot_action_descriptions_for_selector" => Some(Self::ActionDescriptions),
+            "history_actions_for_selector" | "history_actions_for_update" => Some(Self::HistoryActions),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,6 +208,7 @@ mod tests {
             ("{{}}", "{{}}"),
             ("{\"a\": {\"b\": 1}}", "{\"a\": {\"b\": 1}}"),
             ("{{nonsense}}", "{{nonsense}}"),
+            ("{{bot_action_names_for_selector}}", "<action_names>"),
             ("{{", "{{"),
         ] {
             assert_eq!(render(text), rendered);

@@ -75,7 +75,7 @@ impl<'a> Scene<'a> {
             Purpose::Fill { form } => Some(form),
             Purpose::Utter { slot: Some(question), .. } => Some(&question.form),
             Purpose::Utter { slot: None, .. } | Purpose::Select | Purpose::Choose | Purpose::Think { .. } | Purpose::ProxyUser => {
-                let ended = || self.tracker.since_user().filter(|action| action.state == Some(FormState::End)).last();
+                let ended = || self.tracker.since_user().rfind(|action| action.state == Some(FormState::End));
                 self.tracker.active_form().or_else(|| ended().map(|action| action.name.as_str()))
             }
         }
@@ -87,7 +87,7 @@ impl<'a> Scene<'a> {
 
     /// The record of a form that ended in this turn.
     fn finished(&self, form: &str) -> Option<&'a ActionRecord> {
-        self.tracker.since_user().filter(|action| action.name == form && action.state == Some(FormState::End)).last()
+        self.tracker.since_user().rfind(|action| action.name == form && action.state == Some(FormState::End))
     }
 
     /// Each slot with its value, `null` where it has none.
