@@ -7,6 +7,7 @@
 //! ([`tidy`], [`dependencies`]), so that the same rule is a command and an ordinary test, and
 //! `cargo test` alone already enforces it.
 
+pub mod benchmark;
 pub mod dependencies;
 pub mod metadata;
 pub mod process;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use xtask::benchmark;
 use xtask::metadata::workspace_root;
 use xtask::suite::{self, Extent};
 use xtask::tidy;
@@ -12,6 +13,8 @@ Usage: cargo xtask <command>
 
   test           everything a change has to pass; installs or names what is missing
   test --quick   the part for every day, under ten minutes on two cores
+  bench          speed and memory beside a bare proxy; writes docs/benchmarks.md
+  bench --quick  the same in two minutes, or with `--only PART` one part; nothing is written
   tidy           the house rules that no lint checks";
 
 fn main() -> ExitCode {
@@ -20,6 +23,7 @@ fn main() -> ExitCode {
     let passed = match arguments.as_slice() {
         ["test"] => Ok(suite::run(&workspace_root(), Extent::Full)),
         ["test", "--quick"] => Ok(suite::run(&workspace_root(), Extent::Quick)),
+        ["bench", words @ ..] => benchmark::run(&workspace_root(), words),
         ["tidy"] => run_tidy(),
         ["help" | "--help" | "-h"] => {
             println!("{HELP}");

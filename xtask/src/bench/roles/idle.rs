@@ -1,0 +1,17 @@
+//! WebSockets that have joined a conversation and say nothing.
+
+use anyhow::Result;
+
+use super::{IdleRole, answer_lines, say};
+use crate::load::socket::Socket;
+
+pub(super) async fn play(role: IdleRole) -> Result<()> {
+    let mut sockets = Vec::with_capacity(role.sockets);
+    for number in 0..role.sockets {
+        let mut socket = Socket::connect(&role.address, &format!("idle-{number}")).await?;
+        socket.join(&format!("idle-{number}")).await?;
+        sockets.push(socket);
+    }
+    say("ready")?;
+    answer_lines(|| sockets.len().to_string()).await
+}
