@@ -269,3 +269,6 @@ impl Turn {
         now.plus_ms(crate::limits::TURN_MS.saturating_sub(self.spent_ms(now)))
     }
 }
+
+#[cfg(test)]
+mod tests;
