@@ -71,7 +71,7 @@ pub(crate) fn read(node: &Node, names: &Names, report: &mut Report<'_>) -> Endpo
     let mut llms: Vec<Llm> = entries.iter().filter_map(|entry| llm(entry, names, report)).collect();
     report_cycles(&llms, entries, report);
     if entries.is_empty() {
-        report.add(&codes::OFFLINE_MODEL, node.span, || {
+        report.add(&codes::OFFLINE_MODEL, node.span.whole_file(), || {
             say("no LLM is configured, so the offline model answers from the examples in policy/")
                 .help("describe an LLM under `llms` in endpoints.yml; `type: examples` there names the offline model")
         });

@@ -158,10 +158,10 @@ fn check_placeholders(fields: &Fields<'_>, slots: &[&str], report: &mut Report<'
     }
 }
 
-/// The words in single braces.
+/// The words in single braces; a variable of the environment is none.
 pub(crate) fn placeholders(text: &str) -> impl Iterator<Item = &str> {
-    text.split('{').skip(1).filter_map(|after| {
-        let (word, _) = after.split_once('}')?;
+    text.match_indices('{').filter(|(at, _)| !text.get(..*at).is_some_and(|before| before.ends_with('$'))).filter_map(|(at, _)| {
+        let (word, _) = text.get(at + 1..)?.split_once('}')?;
         let is_word = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || c == '_');
         is_word.then_some(word)
     })

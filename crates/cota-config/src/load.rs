@@ -33,7 +33,7 @@ pub(crate) fn load(mut trees: Trees, digest: BotDigest, env: &Environment<'_>, o
         return Loaded { bot: None, store: StoreChoice::Default, diagnostics: report.finish() };
     };
     fill_executors(&mut agent, env, &mut report);
-    let endpoints = endpoints(&mut trees, env, options, &mut report);
+    let endpoints = endpoints(&mut trees, agent.span, env, options, &mut report);
     let action_names = actions::names(&agent);
     let llm_names = endpoints::names(&endpoints);
     let scope = Scope { actions: &action_names, llms: &llm_names, target: options.target };
@@ -78,7 +78,7 @@ fn assemble(
     }
     report_nothing_to_choose(node, &actions, report);
     actions::add_built_in(&mut actions, language);
-    rules::check(&dialogues.rules, &actions, report);
+    rules::check(&dialogues.rules, &policies, &actions, report);
     if endpoints.llms.iter().any(|llm| llm.kind == LlmKind::Examples) {
         check_examples(&dialogues.examples, &actions, node.span, report);
     }
@@ -157,7 +157,7 @@ fn report_nothing_to_choose(agent: &Node, actions: &[Action], report: &mut Repor
 /// What the offline model needs: examples, and slots in their texts that exist.
 fn check_examples(examples: &[Placed], actions: &[Action], agent: Span, report: &mut Report<'_>) {
     if examples.is_empty() {
-        report.add(&codes::NOTHING_TO_ANSWER_FROM, agent, || {
+        report.add(&codes::NOTHING_TO_ANSWER_FROM, agent.whole_file(), || {
             say("the offline model answers from the examples in policy/, and there are none").help("write some under `policies:`")
         });
     }
@@ -181,13 +181,13 @@ fn check_examples(examples: &[Placed], actions: &[Action], agent: Span, report: 
 }
 
 /// endpoints.yml with the environment's file laid over it and its variables filled in.
-fn endpoints(trees: &mut Trees, env: &Environment<'_>, options: &Options<'_>, report: &mut Report<'_>) -> Node {
-    let mut below = trees.remove(files::ENDPOINTS).unwrap_or_default();
+fn endpoints(trees: &mut Trees, agent: Span, env: &Environment<'_>, options: &Options<'_>, report: &mut Report<'_>) -> Node {
+    let mut below = trees.remove(files::ENDPOINTS).unwrap_or_else(|| Node::new(Value::Null, agent.whole_file()));
     if let Some(environment) = options.environment {
         let path = files::endpoints_of(environment);
         match trees.remove(&path) {
             Some(above) => below.overlay(above),
-            None => report.add(&codes::MISSING_ENVIRONMENT, below.span, || {
+            None => report.add(&codes::MISSING_ENVIRONMENT, below.span.whole_file(), || {
                 say(format!("the environment `{environment}` has no file `{path}`, so endpoints.yml is used as it is"))
             }),
         }

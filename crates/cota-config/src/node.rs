@@ -39,6 +39,12 @@ impl Span {
     pub fn of_file(file: FileId) -> Self {
         Self { file, range: None }
     }
+
+    /// The file without the place: for what concerns all of it.
+    #[must_use]
+    pub fn whole_file(self) -> Self {
+        Self::of_file(self.file)
+    }
 }
 
 /// A value and where it is written. Equality looks at values only.

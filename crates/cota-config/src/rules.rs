@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cota_core::bot::{Action, DialogueStep, Expected, SELECTOR, USER_UTTER};
+use cota_core::bot::{Action, DialogueStep, Expected, Policy, SELECTOR, USER_UTTER};
 
 use crate::codes;
 use crate::dialogues::Placed;
@@ -14,7 +14,13 @@ const MOST_KEYS: usize = 512;
 const ANY_TEXT: &str = "<text>";
 
 /// Checks all rules of a bot.
-pub(crate) fn check(rules: &[Placed], actions: &[Action], report: &mut Report<'_>) {
+pub(crate) fn check(rules: &[Placed], policies: &[Policy], actions: &[Action], report: &mut Report<'_>) {
+    if let Some(first) = rules.first().filter(|_| !policies.contains(&Policy::Trigger)) {
+        report.add(&codes::UNREACHABLE_RULE, first.span, || {
+            say("no rule ever fires, because `policies` in agent.yml has no `trigger`").help("add `- type: trigger` there")
+        });
+        return;
+    }
     for rule in rules {
         report_unreachable(rule, report);
     }
@@ -38,9 +44,7 @@ fn report_unreachable(rule: &Placed, report: &mut Report<'_>) {
         return;
     }
     for (step, span) in steps.iter().zip(&rule.steps).skip(1).filter(|(step, _)| step.name == SELECTOR) {
-        report.add(&codes::UNREACHABLE_RULE, *span, || {
-            say(format!("a rule never predicts `{}`, and the history it is matched with has none", step.name)).help("leave this step out")
-        });
+        report.add(&codes::UNREACHABLE_RULE, *span, || say(format!("a rule never predicts `{}`, so this step is left out", step.name)));
     }
     if !steps.iter().skip(1).any(is_predictable) {
         report.add(&codes::UNREACHABLE_RULE, rule.span, || {
@@ -69,9 +73,8 @@ impl<'r> Clashes<'r> {
     fn check(mut self, rules: &'r [Placed], report: &mut Report<'_>) {
         for (index, rule) in rules.iter().enumerate() {
             let mut keys = vec![String::new()];
-            for (step, span) in rule.dialogue.steps.iter().zip(&rule.steps) {
-                let starts = keys.iter().all(String::is_empty);
-                if !starts && is_predictable(step) {
+            for (place, (step, span)) in rule.dialogue.steps.iter().zip(&rule.steps).enumerate() {
+                if place > 0 && is_predictable(step) {
                     let prediction = Prediction { action: &step.name, rule: index, span: *span, during_form: rule.dialogue.during_form };
                     self.predict(&keys, &prediction, rules, report);
                 }
@@ -127,9 +130,11 @@ impl<'r> Clashes<'r> {
             match self.output(&step.name) {
                 None => vec![step.name.clone()],
                 Some(output) => {
-                    let known = |text: &String| if output.contains(text) { text.as_str() } else { ANY_TEXT }.to_owned();
+                    let known = |text: &String| {
+                        if output.iter().any(|output| output.trim() == text.trim()) { text.trim() } else { ANY_TEXT }.to_owned()
+                    };
                     let values: Vec<String> = match &step.result {
-                        Expected::Any => output.iter().cloned().chain([ANY_TEXT.to_owned()]).collect(),
+                        Expected::Any => output.iter().map(|output| output.trim().to_owned()).chain([ANY_TEXT.to_owned()]).collect(),
                         Expected::OneOf(texts) => texts.iter().map(known).collect(),
                     };
                     values.into_iter().map(|value| format!("{}:{value}", step.name)).collect()
