@@ -8,8 +8,15 @@
 //!
 //! - [`server`]: the HTTP and WebSocket server of `cota run`.
 //! - [`native`]: the ports of a machine: clock, tasks, bot folders with reload, scripts, stores.
+//! - `commands`: one module for each command. `arguments`, `output`, `failure`: what they share.
 
+mod arguments;
+mod bots;
+mod commands;
+mod failure;
 pub mod native;
+mod log;
+mod output;
 pub mod server;
 
 use std::process::ExitCode;
@@ -17,5 +24,13 @@ use std::process::ExitCode;
 /// Runs the command that the process was called with.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    match commands::run(lexopt::Parser::from_env()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if let Some(message) = failure.message() {
+                output::tell(format_args!("error: {message}"));
+            }
+            failure.exit_code()
+        }
+    }
 }

@@ -1,0 +1,104 @@
+//! Bots for commands: found, loaded, and what is wrong with them told.
+
+use std::path::{Path, PathBuf};
+
+use cota_config::{Diagnostic, Severity};
+
+use crate::failure::Failure;
+use crate::native::{BotPath, Folders, OpenBotsError, Opened, ReadError};
+use crate::output::{Paint, tell};
+
+/// The bots at these places; at none, those in the working directory.
+pub(crate) fn find(places: &[PathBuf]) -> Result<Vec<BotPath>, Failure> {
+    let here = [PathBuf::from(".")];
+    let places = if places.is_empty() { &here } else { places };
+    let mut found: Vec<BotPath> = Vec::new();
+    for place in places {
+        for bot in BotPath::find(place)? {
+            // A bot that is named twice is one bot.
+            if !found.contains(&bot) {
+                found.push(bot);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The one bot at a place.
+pub(crate) fn find_one(place: &Path) -> Result<BotPath, Failure> {
+    let found = BotPath::find(place)?;
+    match found.as_slice() {
+        [bot] => Ok(bot.clone()),
+        bots => {
+            let names: Vec<String> = bots.iter().map(|bot| bot.path().display().to_string()).collect();
+            Err(Failure::usage(format!("there are several bots at {}; name one: {}", place.display(), names.join(", "))))
+        }
+    }
+}
+
+/// Loads bots to talk to. What is wrong with them goes to standard error, notices left out.
+pub(crate) fn open(paths: Vec<BotPath>) -> Result<(Folders, Vec<Opened>), Failure> {
+    let (folders, opened) = Folders::open(paths).map_err(|error| {
+        tell_problems(&error);
+        failure(&error)
+    })?;
+    for Opened { path, diagnostics, .. } in &opened {
+        tell_diagnostics(path, diagnostics);
+    }
+    Ok((folders, opened))
+}
+
+/// Tells the warnings and errors of a bot on standard error.
+pub(crate) fn tell_diagnostics(path: &BotPath, diagnostics: &[Diagnostic]) {
+    for diagnostic in placed(path, diagnostics).iter().filter(|diagnostic| diagnostic.severity != Severity::Notice) {
+        tell(format_args!("{diagnostic}\n"));
+    }
+}
+
+/// Tells why bots cannot be served, in all its parts.
+pub(crate) fn tell_problems(error: &OpenBotsError) {
+    match error {
+        OpenBotsError::Broken { path, diagnostics } => tell_diagnostics(path, diagnostics),
+        OpenBotsError::Read(_) | OpenBotsError::SameName { .. } => {}
+    }
+}
+
+/// The diagnostics with their files as they are reached from the working directory.
+pub(crate) fn placed(path: &BotPath, diagnostics: &[Diagnostic]) -> Vec<Diagnostic> {
+    let place = |diagnostic: &Diagnostic| {
+        let file = match path.path() {
+            folder if folder == Path::new(".") || folder.is_file() => diagnostic.file.clone(),
+            folder => folder.join(&diagnostic.file).display().to_string(),
+        };
+        Diagnostic { file, ..diagnostic.clone() }
+    };
+    diagnostics.iter().map(place).collect()
+}
+
+/// A diagnostic as it is printed, its severity in colour.
+pub(crate) fn painted(diagnostic: &Diagnostic, paint: Paint) -> String {
+    let text = diagnostic.to_string();
+    let severity = format!(": {}: ", diagnostic.severity);
+    let painted = match diagnostic.severity {
+        Severity::Error => paint.red(diagnostic.severity),
+        Severity::Warning => paint.yellow(diagnostic.severity),
+        Severity::Notice => paint.dim(diagnostic.severity),
+    };
+    text.replacen(&severity, &format!(": {painted}: "), 1)
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self::input(error.to_string())
+    }
+}
+
+fn failure(error: &OpenBotsError) -> Failure {
+    match error {
+        OpenBotsError::Read(_) | OpenBotsError::SameName { .. } => Failure::input(error.to_string()),
+        OpenBotsError::Broken { path, diagnostics } => {
+            let summary = cota_config::summary(diagnostics);
+            Failure::input(format!("the bot at {} does not load: {summary}", path.path().display()))
+        }
+    }
+}

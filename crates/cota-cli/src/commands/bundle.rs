@@ -1,0 +1,47 @@
+//! `cota bundle`: a bot as one JSON file.
+
+use std::fs;
+use std::path::Path;
+
+use cota_config::{Bundle, Options, Target};
+
+use super::Command;
+use crate::arguments::{Arguments, Takes};
+use crate::bots;
+use crate::failure::Failure;
+use crate::output::print_line;
+
+pub(super) const COMMAND: Command = Command {
+    name: "bundle",
+    summary: "write a bot as one validated JSON file",
+    help: "\
+Usage: cota bundle [BOT] -o FILE
+
+Checks a bot (default: the working directory) and writes it as one JSON file, the form in which Lambda and Workers load
+it. Variables such as ${OPENAI_API_KEY} stay as they are and are filled in where the bot runs.
+
+  -o, --output FILE  where to write it; an older bundle there is replaced
+",
+    takes: Takes { options: &["o|output"], switches: &[], words: 1 },
+    run,
+};
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let output = arguments.option("output").map(Path::new).ok_or_else(|| Failure::usage("name the file to write: -o FILE"))?;
+    let bot = bots::find_one(&arguments.folder())?;
+    if bot.path().is_file() {
+        return Err(Failure::usage(format!("{} is a file; a bundle is made of a bot's folder", bot.path().display())));
+    }
+    let (files, name) = (bot.files()?, bot.folder_name());
+    let options = Options { target: Target::Edge, variables_may_come_later: true, ..Options::new(&name) };
+    let loaded = cota_config::load(&files, &|_| None, &options);
+    bots::tell_diagnostics(&bot, &loaded.diagnostics);
+    if loaded.bot.is_none() {
+        let summary = cota_config::summary(&loaded.diagnostics);
+        return Err(Failure::input(format!("no bundle was written, because the bot does not load: {summary}")));
+    }
+    let bundle = Bundle::of(&files, &name);
+    let text = bundle.to_json();
+    fs::write(output, &text).map_err(|error| Failure::service(format!("cannot write {}: {error}", output.display())))?;
+    print_line(format_args!("{}: {} bytes, digest {}", output.display(), text.len(), bundle.digest().0))
+}
