@@ -1,1 +1,32 @@
-//! Every HTTP route, as one axum Router for all targets.
+//! The outside of a conversation host: every HTTP route as one axum [`Router`](axum::Router), and the WebSocket's session.
+//!
+//! This crate reads requests and frames, asks a [`Conversations`](cota_driver::host::Conversations) host, and writes what comes
+//! back. It opens no socket, starts no task and knows no runtime: `cota-cli` serves it on a laptop, functions on Lambda and
+//! Workers. It decides nothing about a dialogue.
+//!
+//! **Key decision: a connection is a cursor over the log.** What is durable is read from the record after the cursor, whether
+//! it comes as an update, as a replay, or after a slow reader missed some; pieces of a reply before its commit are a courtesy
+//! on top. So delivery may stop and go on anywhere, and never slows a turn.
+//!
+//! - [`Gateway`]: the routes and what they share. [`Options`]: what a deployment decides.
+//! - [`Access`]: who a caller is. [`origin`]: which pages may open a socket.
+//! - [`websocket`]: COTA's frames over any socket.
+
+mod access;
+mod answer;
+mod conversations;
+mod follow;
+mod gateway;
+mod metrics;
+mod openapi;
+mod operations;
+pub mod origin;
+mod request;
+mod respond;
+mod routes;
+mod view;
+pub mod websocket;
+
+pub use access::Access;
+pub use gateway::{Gateway, Options};
+pub use respond::problem;

@@ -253,6 +253,10 @@ impl Conversations for Host {
         Ok(self.driver.store.load(key).await?.map(|loaded| loaded.tracker))
     }
 
+    async fn unanswered(&self, key: &ConversationKey) -> Result<usize, StoreError> {
+        Ok(self.driver.store.load(key).await?.map_or(0, |loaded| loaded.inbox.len()))
+    }
+
     async fn progress(&self, key: &ConversationKey, sender: &SenderId, message: &MessageId) -> Result<Option<Progress>, StoreError> {
         Ok(self.driver.store.recorded(key, sender, message).await?.map(|recorded| recorded.progress))
     }

@@ -39,6 +39,9 @@ pub trait Conversations: Send + Sync {
     /// The conversation's state; `None` if there is no such conversation.
     async fn state(&self, key: &ConversationKey) -> Result<Option<Tracker>, StoreError>;
 
+    /// How many accepted messages have no answer yet, a running turn's own among them.
+    async fn unanswered(&self, key: &ConversationKey) -> Result<usize, StoreError>;
+
     /// How far a message has come; `None` if it was never accepted.
     async fn progress(&self, key: &ConversationKey, sender: &SenderId, message: &MessageId) -> Result<Option<Progress>, StoreError>;
 

@@ -1,0 +1,132 @@
+//! Answers as Server-Sent Events: a turn while it runs, the record as it grows.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::future::{self, Either};
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+
+use cota_core::event::Event;
+use cota_core::ids::{MessageId, Seq};
+use cota_core::turn::Fragment;
+use cota_driver::ports::Clock;
+use cota_protocol::problem::Problem;
+use cota_protocol::rest::{PendingAnswer, TurnEvent};
+use cota_protocol::sse;
+
+use super::message::forgotten;
+use super::wait::{Heard, Waiter};
+use crate::access::Scopes;
+use crate::answer::AnsweredTurn;
+use crate::follow::News;
+use crate::respond;
+use crate::view;
+
+/// How long a stream is silent before a comment tells the proxies on its way that it lives, in milliseconds.
+const KEEP_ALIVE_MS: u64 = 15_000;
+
+/// Streams a turn. `known` are its events where the record has them; `from` is the last event that the client had.
+pub(super) fn turn(waiter: Waiter, known: Option<Arc<[Event]>>, from: Option<Seq>, scopes: Scopes) -> Response {
+    let clock = Arc::clone(waiter.clock());
+    let mut turn = TurnStream { waiter, from, scopes, ready: VecDeque::new(), over: false };
+    if let Some(events) = known {
+        turn.finish(&events);
+    }
+    let events = stream::unfold(turn, |mut turn| async move {
+        let event = turn.next().await?;
+        Some((event.to_sse(), turn))
+    });
+    respond(events.boxed(), clock)
+}
+
+/// Streams the record from a place on, and goes on with it until the conversation is forgotten.
+pub(super) fn record(news: BoxStream<'static, News>, clock: Arc<dyn Clock>, scopes: Scopes) -> Response {
+    let events = news.flat_map(move |news| match news {
+        News::Events(events) => stream::iter(events.iter().map(|event| Some(recorded(event, scopes))).collect::<Vec<_>>()),
+        News::Accepted(_) | News::Fragment(_) => stream::iter(Vec::new()),
+        News::Forgotten => stream::iter(vec![None]),
+    });
+    respond(events.take_while(|event| future::ready(event.is_some())).filter_map(future::ready).boxed(), clock)
+}
+
+fn recorded(event: &Event, scopes: Scopes) -> sse::Event {
+    match view::event(event, scopes) {
+        Ok(json) => sse::Event::new(json.to_string()).named(view::kind(event)).with_id(event.seq.to_string()),
+        Err(problem) => error(problem),
+    }
+}
+
+fn error(problem: Problem) -> sse::Event {
+    TurnEvent::Error(problem).to_sse()
+}
+
+struct TurnStream {
+    waiter: Waiter,
+    from: Option<Seq>,
+    scopes: Scopes,
+    ready: VecDeque<TurnEvent>,
+    over: bool,
+}
+
+impl TurnStream {
+    async fn next(&mut self) -> Option<TurnEvent> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            if self.over {
+                return None;
+            }
+            match self.waiter.next().await {
+                Heard::Fragment(fragment) => self.show(&fragment),
+                Heard::Durable(events) => self.finish(&events),
+                Heard::OutOfTime => self.end(TurnEvent::Pending(PendingAnswer::running(self.waiter.question().message_id.clone()))),
+                Heard::Forgotten => self.end(TurnEvent::Error(forgotten())),
+            }
+        }
+    }
+
+    fn show(&mut self, fragment: &Fragment) {
+        let is_mine = |reply: &MessageId| {
+            let run = self.waiter.question().run.as_str();
+            reply.as_str().strip_prefix(run).is_some_and(|rest| rest.starts_with('.'))
+        };
+        match fragment {
+            Fragment::Delta { message_id, offset, text } if is_mine(message_id) => {
+                self.ready.push_back(TurnEvent::Delta { message_id: message_id.clone(), offset: *offset, text: text.clone() });
+            }
+            Fragment::Reset { message_id } if is_mine(message_id) => {
+                self.ready.push_back(TurnEvent::Reset { message_id: message_id.clone() });
+            }
+            Fragment::Delta { .. } | Fragment::Reset { .. } => {}
+        }
+    }
+
+    fn finish(&mut self, events: &[Event]) {
+        if let Some(turn) = AnsweredTurn::among(events, self.waiter.question()) {
+            self.ready.extend(turn.stream(self.from, self.scopes));
+            self.over = true;
+        }
+    }
+
+    fn end(&mut self, event: TurnEvent) {
+        self.ready.push_back(event);
+        self.over = true;
+    }
+}
+
+fn respond(events: BoxStream<'static, sse::Event>, clock: Arc<dyn Clock>) -> Response {
+    let bytes = stream::unfold((events, clock), |(mut events, clock)| async move {
+        let silence = clock.sleep_until(clock.now().plus_ms(KEEP_ALIVE_MS));
+        let text = match future::select(events.next(), silence).await {
+            Either::Left((event, _)) => event?.encode(),
+            Either::Right(((), _)) => sse::KEEP_ALIVE.to_owned(),
+        };
+        Some((Ok::<_, Infallible>(Bytes::from(text)), (events, clock)))
+    });
+    respond::text("text/event-stream", Body::from_stream(bytes))
+}

@@ -1,0 +1,136 @@
+//! Waiting for the turn that answers a message.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, select_biased};
+
+use cota_core::event::Event;
+use cota_core::ids::{Seq, Timestamp};
+use cota_core::turn::Fragment;
+use cota_driver::host::{Subscription, Update};
+use cota_driver::ports::Clock;
+use cota_driver::store::{Progress, StoreError};
+
+use crate::answer::{AnsweredTurn, Question};
+use crate::gateway::Gateway;
+
+/// How often the record is asked in case the turn runs in another process, in milliseconds.
+const LOOK_MS: u64 = 1_000;
+
+/// Waits for a turn. It has to subscribe before the message is sent.
+pub(super) struct Waiter {
+    gateway: Gateway,
+    question: Question,
+    subscription: Subscription,
+    give_up: Timestamp,
+    look_at: Timestamp,
+    look: BoxFuture<'static, ()>,
+}
+
+/// What came of waiting.
+pub(super) enum Heard {
+    /// A piece of the reply that is not committed yet.
+    Fragment(Arc<Fragment>),
+    /// The record has the turn: it is among these events.
+    Durable(Arc<[Event]>),
+    /// The turn goes on, but the request's time is up.
+    OutOfTime,
+    /// The conversation was forgotten meanwhile.
+    Forgotten,
+}
+
+impl Waiter {
+    /// Follows the conversation of a message that is about to be sent.
+    pub(super) fn new(gateway: &Gateway, question: Question, streams: bool) -> Self {
+        let now = gateway.now();
+        let give_up = now.plus_ms(gateway.options().request_ms);
+        let look_at = now.plus_ms(LOOK_MS).min(give_up);
+        let subscription = gateway.conversations().subscribe(&question.key, streams);
+        Self { subscription, give_up, look_at, look: gateway.clock().sleep_until(look_at), gateway: gateway.clone(), question }
+    }
+
+    pub(super) fn clock(&self) -> &Arc<dyn Clock> {
+        self.gateway.clock()
+    }
+
+    pub(super) fn question(&self) -> &Question {
+        &self.question
+    }
+
+    /// What is heard next of the message.
+    pub(super) async fn next(&mut self) -> Heard {
+        loop {
+            let update = select_biased! {
+                update = self.subscription.next().fuse() => update,
+                () = (&mut self.look).fuse() => None,
+            };
+            match update {
+                Some(Update::Fragment(fragment)) => return Heard::Fragment(fragment),
+                Some(Update::Durable(events)) => {
+                    if AnsweredTurn::among(&events, &self.question).is_some() {
+                        return Heard::Durable(events);
+                    }
+                }
+                Some(Update::Accepted(_)) => {}
+                Some(Update::Forgotten) => return Heard::Forgotten,
+                Some(Update::Missed) | None => {
+                    if let Some(heard) = self.ask_the_record().await {
+                        return heard;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn ask_the_record(&mut self) -> Option<Heard> {
+        match recorded(&self.gateway, &self.question).await {
+            Ok(Recorded::Turn(events)) => return Some(Heard::Durable(events)),
+            Ok(Recorded::Nothing) => return Some(Heard::Forgotten),
+            Ok(Recorded::Pending) => {}
+            Err(error) => tracing::warn!(%error, "the answer to a message could not be looked for"),
+        }
+        let now = self.gateway.now();
+        if now >= self.give_up {
+            return Some(Heard::OutOfTime);
+        }
+        if now >= self.look_at {
+            self.look_at = now.plus_ms(LOOK_MS).min(self.give_up);
+            self.look = self.gateway.clock().sleep_until(self.look_at);
+        }
+        None
+    }
+}
+
+/// What the record says of a message.
+pub(super) enum Recorded {
+    /// It was never accepted, or is forgotten.
+    Nothing,
+    /// Its turn waits or runs.
+    Pending,
+    /// The events of its turn.
+    Turn(Arc<[Event]>),
+}
+
+/// Asks the record for the turn that answers a message.
+///
+/// # Errors
+/// If the store cannot serve.
+pub(super) async fn recorded(gateway: &Gateway, question: &Question) -> Result<Recorded, StoreError> {
+    let progress = gateway.conversations().progress(&question.key, &question.sender, &question.message_id).await?;
+    match progress {
+        None => Ok(Recorded::Nothing),
+        Some(Progress::Pending) => Ok(Recorded::Pending),
+        Some(Progress::Answered { first, last }) => answered(gateway, question, first, last).await,
+    }
+}
+
+/// Reads the turn that answers a message.
+///
+/// # Errors
+/// If the store cannot serve.
+pub(super) async fn answered(gateway: &Gateway, question: &Question, first: Seq, last: Seq) -> Result<Recorded, StoreError> {
+    let count = usize::try_from(last.0.saturating_sub(first.0)).unwrap_or(usize::MAX).saturating_add(1);
+    let events: Arc<[Event]> = gateway.conversations().events(&question.key, Seq(first.0.saturating_sub(1)), count).await?.into();
+    Ok(if AnsweredTurn::among(&events, question).is_some() { Recorded::Turn(events) } else { Recorded::Nothing })
+}

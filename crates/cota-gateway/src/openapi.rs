@@ -1,0 +1,2 @@
+use serde_json::{Value as Json, json};
+pub(crate) fn document() -> Json { json!({}) }

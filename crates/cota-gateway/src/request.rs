@@ -1,0 +1,214 @@
+//! Reading requests: which conversation, which bot, who asks, in which form the answer is wanted.
+
+use axum::RequestPartsExt as _;
+use axum::extract::{FromRequestParts, Query, RawPathParams};
+use http::request::Parts;
+use http::{HeaderMap, header};
+use serde::Deserialize;
+
+use cota_core::bot::Bot;
+use cota_core::ids::{BotName, ConversationId, ConversationKey, InvalidName, MessageId, SenderId, Seq};
+use cota_protocol::problem::{Code, Problem};
+
+use crate::access::{Caller, Identity};
+use crate::gateway::Gateway;
+use crate::respond::Refusal;
+
+/// The header that names a bot.
+const BOT_HEADER: &str = "x-cota-bot";
+/// The header that numbers the last event a client has.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// What every address may say after its `?`.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Asked {
+    pub(crate) bot: Option<String>,
+    pub(crate) sender_id: Option<String>,
+    pub(crate) after: Option<String>,
+    pub(crate) limit: Option<String>,
+}
+
+/// A request about one conversation.
+#[derive(Debug)]
+pub(crate) struct Addressed {
+    /// The bot.
+    pub(crate) bot: BotName,
+    /// The conversation.
+    pub(crate) id: ConversationId,
+    /// The message, where the route is about one.
+    pub(crate) message_id: Option<MessageId>,
+    /// Who asks.
+    pub(crate) caller: Caller,
+    /// The rest of the query.
+    pub(crate) asked: Asked,
+    /// The form of the answer.
+    pub(crate) format: Format,
+    /// The last event a client of a stream has.
+    pub(crate) last_event_id: Option<Seq>,
+}
+
+/// The form in which an answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// One JSON document.
+    Json,
+    /// Server-Sent Events.
+    EventStream,
+}
+
+impl Addressed {
+    /// The conversation, and who speaks in it: as `sender` where the body names one.
+    pub(crate) fn resolve(self, sender: Option<SenderId>) -> Result<(ConversationKey, Identity), Problem> {
+        let identity = self.caller.speaking_as(sender)?;
+        Ok((ConversationKey { bot: self.bot, owner: identity.owner.clone(), id: self.id }, identity))
+    }
+}
+
+impl FromRequestParts<Gateway> for Addressed {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Refusal> {
+        let asked = asked(parts)?;
+        let (mut id, mut message_id) = (None, None);
+        let params = parts.extract::<RawPathParams>().await.map_err(|error| {
+            let detail = format!("the address cannot be read: {}", error.body_text());
+            Problem::new(Code::BadRequest, detail)
+        })?;
+        for (name, value) in &params {
+            match name {
+                "id" => id = Some(ConversationId::new(value).map_err(|error| bad_name("the conversation's id", &error))?),
+                "message_id" => message_id = Some(MessageId::new(value).map_err(|error| bad_name("the message's id", &error))?),
+                _ => {}
+            }
+        }
+        let id = id.ok_or_else(|| Problem::new(Code::NotFound, "the address names no conversation"))?;
+        let bot = bot(gateway, &parts.headers, asked.bot.as_deref())?;
+        let caller = gateway.options().access.caller(asked.sender_id.as_deref())?;
+        let format = Format::wanted(&parts.headers)?;
+        let last_event_id = last_event_id(&parts.headers)?;
+        Ok(Self { bot, id, message_id, caller, asked, format, last_event_id })
+    }
+}
+
+/// The query of a request.
+pub(crate) fn asked(parts: &Parts) -> Result<Asked, Problem> {
+    if parts.uri.query().is_none() {
+        return Ok(Asked::default());
+    }
+    match Query::try_from_uri(&parts.uri) {
+        Ok(Query(asked)) => Ok(asked),
+        Err(error) => Err(Problem::new(Code::BadRequest, format!("the query cannot be read: {}", error.body_text()))),
+    }
+}
+
+/// The bot that a request names by header or query; the default one if it names none.
+pub(crate) fn bot(gateway: &Gateway, headers: &HeaderMap, in_query: Option<&str>) -> Result<BotName, Problem> {
+    let in_header = header_text(headers, BOT_HEADER)?;
+    if let (Some(header), Some(query)) = (in_header, in_query)
+        && header != query
+    {
+        return Err(Problem::new(Code::BadRequest, "the header X-Cota-Bot and `?bot=` name two bots; send one of them"));
+    }
+    let named = in_header.or(in_query);
+    let name = named.map(BotName::new).transpose().map_err(|error| bad_name("the bot's name", &error))?;
+    let found = gateway.conversations().bot(name.as_ref());
+    found.map(|bot: std::sync::Arc<Bot>| bot.source().name.clone()).ok_or_else(|| unknown_bot(gateway, named))
+}
+
+/// A header's text, if it is there.
+pub(crate) fn header_text<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Problem> {
+    headers.get(name).map(|value| value.to_str()).transpose().map_err(|_| {
+        let detail = format!("the header {name} has a character other than visible ASCII");
+        Problem::new(Code::BadRequest, detail)
+    })
+}
+
+impl Format {
+    /// What `Accept` asks for most; of two that are asked for alike, the first.
+    pub(crate) fn wanted(headers: &HeaderMap) -> Result<Self, Problem> {
+        let Some(accept) = header_text(headers, header::ACCEPT.as_str())? else { return Ok(Self::Json) };
+        let mut best: Option<(f32, Self)> = None;
+        for range in accept.split(',') {
+            let Some((weight, format)) = Self::read(range) else { continue };
+            if weight > 0.0 && best.is_none_or(|(most, _)| weight > most) {
+                best = Some((weight, format));
+            }
+        }
+        best.map(|(_, format)| format).ok_or_else(|| {
+            Problem::new(Code::NotAcceptable, "this route answers with application/json or text/event-stream; accept one of them")
+        })
+    }
+
+    fn read(range: &str) -> Option<(f32, Self)> {
+        let mut parts = range.split(';').map(str::trim);
+        let format = match parts.next()?.to_ascii_lowercase().as_str() {
+            "text/event-stream" => Self::EventStream,
+            "application/json" | "application/problem+json" | "application/*" | "*/*" => Self::Json,
+            _ => return None,
+        };
+        let weight = parts.find_map(|part| part.strip_prefix("q=")).and_then(|weight| weight.parse().ok());
+        Some((weight.unwrap_or(1.0), format))
+    }
+}
+
+/// A number from 0 on in a query.
+pub(crate) fn number(name: &'static str, text: Option<&str>) -> Result<Option<u64>, Problem> {
+    text.map(str::parse).transpose().map_err(|_| {
+        let detail = format!("`{name}` in the query has to be a whole number from 0 on");
+        Problem::new(Code::BadRequest, detail).with("field", name)
+    })
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Seq>, Problem> {
+    match header_text(headers, LAST_EVENT_ID)? {
+        None | Some("") => Ok(None),
+        Some(id) => id.parse().map(|seq| Some(Seq(seq))).map_err(|_| {
+            Problem::new(Code::BadRequest, "the header Last-Event-ID has to be the `id` of an event that this route sent")
+        }),
+    }
+}
+
+fn bad_name(what: &str, error: &InvalidName) -> Problem {
+    Problem::new(Code::BadRequest, format!("{what} {}", error.fault))
+}
+
+fn unknown_bot(gateway: &Gateway, named: Option<&str>) -> Problem {
+    let names = gateway.conversations().bot_names();
+    let known: Vec<&str> = names.iter().map(BotName::as_str).take(20).collect();
+    let detail = match (named, known.is_empty()) {
+        (_, true) => "this server has no bot".to_owned(),
+        (Some(_), false) => format!("there is no bot of this name; this server has: {}", known.join(", ")),
+        (None, false) => "the default bot cannot be loaded".to_owned(),
+    };
+    Problem::new(Code::UnknownBot, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_form_of_the_answer_is_what_is_accepted_most() {
+        for (accept, format) in [
+            (None, Some(Format::Json)),
+            (Some("*/*"), Some(Format::Json)),
+            (Some("application/json"), Some(Format::Json)),
+            (Some("text/html, */*;q=0.1"), Some(Format::Json)),
+            (Some("text/event-stream"), Some(Format::EventStream)),
+            (Some("Text/Event-Stream; charset=utf-8"), Some(Format::EventStream)),
+            (Some("application/json, text/event-stream"), Some(Format::Json)),
+            (Some("application/json;q=0.5, text/event-stream"), Some(Format::EventStream)),
+            (Some("text/event-stream;q=0, application/json"), Some(Format::Json)),
+            (Some("text/html"), None),
+            (Some(""), None),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(accept) = accept {
+                headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            }
+            assert_eq!(Format::wanted(&headers).ok(), format, "{accept:?}");
+        }
+    }
+}

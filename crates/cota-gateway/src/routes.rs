@@ -1,0 +1,55 @@
+//! The table of routes.
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodRouter, get, post};
+use http::{Method, StatusCode};
+
+use cota_protocol::problem::{Code, Problem};
+use cota_protocol::rest::BODY_BYTES;
+
+use crate::conversations::{forget, post_message, show, show_events, show_message};
+use crate::gateway::Gateway;
+use crate::operations::{document, health, metrics, ready, version, welcome};
+use crate::respond;
+
+/// Every route. The OpenAPI document describes the same ones, which a test proves.
+pub(crate) fn table() -> Vec<(&'static str, MethodRouter<Gateway>)> {
+    vec![
+        ("/", get(welcome)),
+        ("/health", get(health)),
+        ("/ready", get(ready)),
+        ("/version", get(version)),
+        ("/metrics", get(metrics)),
+        ("/openapi.json", get(document)),
+        ("/v1/conversations/{id}", get(show).delete(forget)),
+        ("/v1/conversations/{id}/events", get(show_events)),
+        ("/v1/conversations/{id}/messages", post(post_message)),
+        ("/v1/conversations/{id}/messages/{message_id}", get(show_message)),
+    ]
+}
+
+pub(crate) fn router(gateway: Gateway) -> Router {
+    let routes = table().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods));
+    routes
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(no_route)
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(middleware::map_response(respond::secure))
+        .with_state(gateway)
+}
+
+/// The `Allow` header is the router's own.
+async fn wrong_method(request: Request) -> Response {
+    if request.method() == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let detail = format!("this route does not take {}; the header Allow names what it takes", request.method());
+    respond::problem(&Problem::new(Code::MethodNotAllowed, detail))
+}
+
+async fn no_route() -> Response {
+    respond::problem(&Problem::new(Code::NotFound, "there is no such route; GET /openapi.json describes all of them"))
+}

@@ -1,0 +1,282 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use futures_channel::mpsc;
+use futures_util::future::{BoxFuture, poll_fn};
+use futures_util::{FutureExt as _, StreamExt as _};
+
+use cota_core::event::{InboxMessage, MessageContent};
+use cota_core::ids::{BotName, ConversationId, ConversationKey, MessageId, Position, SenderId, Seq};
+use cota_driver::host::Sent;
+use cota_driver::store::{NewMessage, Progress};
+use cota_protocol::problem::{Code, Problem};
+use cota_protocol::websocket::{ClientFrame, ImageFrame, JoinFrame, LeaveFrame, Message, ServerFrame, TextFrame};
+
+use super::render;
+use super::room::Room;
+use super::rooms::Seat;
+use crate::access::Identity;
+use crate::follow;
+use crate::gateway::Gateway;
+use crate::respond;
+
+/// Conversations that one socket may be in.
+const MOST_ROOMS: usize = 32;
+/// Frames that are made ready at once; more are made when these are sent.
+const MOST_READY: usize = 32;
+/// How often the record is asked for the answers that are still missing, in case the turn runs in another process, in
+/// milliseconds.
+const LOOK_MS: u64 = 2_000;
+
+/// One socket: its rooms, and the frames that wait to be sent.
+pub struct Session {
+    gateway: Gateway,
+    bot: BotName,
+    identity: Identity,
+    seat: Seat,
+    notices: mpsc::Receiver<ServerFrame>,
+    rooms: Vec<Room>,
+    ready: VecDeque<ServerFrame>,
+    /// Looks for missing answers; yields the messages that have one.
+    look: Option<BoxFuture<'static, Vec<(ConversationKey, MessageId)>>>,
+}
+
+impl Session {
+    pub(super) fn begin(gateway: Gateway, bot: BotName, identity: Identity) -> Self {
+        let (seat, notices) = gateway.rooms().seat(identity.sender.clone());
+        gateway.sockets().fetch_add(1, Ordering::Relaxed);
+        let login = ServerFrame::Login { sender_id: identity.sender.clone(), timestamp: gateway.now() };
+        Self { gateway, bot, identity, seat, notices, rooms: Vec::new(), ready: VecDeque::from([login]), look: None }
+    }
+
+    /// Takes what the client sent.
+    pub async fn handle(&mut self, frame: &str) {
+        match ClientFrame::decode(frame) {
+            Ok(frame) => self.obey(frame).await,
+            Err(error) => self.ready.push_back(error.answer()),
+        }
+    }
+
+    /// Answers a frame that is no text.
+    pub fn refuse_binary(&mut self) {
+        self.refuse(&Problem::new(Code::BadFrame, "this channel takes text frames with JSON in them, no binary ones"), None);
+    }
+
+    /// The next frame for the client. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> ServerFrame {
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                return frame;
+            }
+            poll_fn(|context| self.poll_news(context)).await;
+        }
+    }
+
+    /// The next frame if there is one already.
+    pub fn ready(&mut self) -> Option<ServerFrame> {
+        self.ready.pop_front().or_else(|| self.next().now_or_never())
+    }
+
+    async fn obey(&mut self, frame: ClientFrame) {
+        match frame {
+            ClientFrame::Ping => self.ready.push_back(ServerFrame::Pong),
+            ClientFrame::Join(frame) => self.join(frame).await,
+            ClientFrame::Leave(frame) => self.leave(&frame),
+            ClientFrame::Text(TextFrame { session_id, sender_id, receiver, text, message_id, metadata }) => {
+                let content = MessageContent { text, receiver, metadata, payload: None, proxy_exchange: None };
+                self.say(session_id, sender_id.as_ref(), message_id, content).await;
+            }
+            ClientFrame::Image(ImageFrame { session_id, sender_id, receiver, image, message_id, metadata }) => {
+                let payload = Some(Message::image_payload(&image));
+                let content = MessageContent { text: String::new(), receiver, metadata, payload, proxy_exchange: None };
+                self.say(session_id, sender_id.as_ref(), message_id, content).await;
+            }
+        }
+    }
+
+    async fn join(&mut self, frame: JoinFrame) {
+        if let Err(problem) = self.check_sender(frame.sender_id.as_ref()) {
+            return self.refuse(&problem, None);
+        }
+        if let Err(problem) = self.enter(&frame.session_id, frame.stream, frame.after).await {
+            return self.refuse(&problem, None);
+        }
+        let room_info = self.gateway.rooms().enter(&self.key(&frame.session_id), &self.seat);
+        self.ready.push_back(ServerFrame::JoinConfirm {
+            room_id: frame.session_id.to_string(),
+            session_id: frame.session_id,
+            timestamp: self.gateway.now(),
+            room_info,
+        });
+    }
+
+    /// Follows a conversation from now on, or from `after` on.
+    async fn enter(&mut self, session: &ConversationId, streams: bool, after: Option<Seq>) -> Result<(), Problem> {
+        let known = self.rooms.iter().any(|room| room.session == *session);
+        if !known && self.rooms.len() >= MOST_ROOMS {
+            let detail = format!("one socket may be in {MOST_ROOMS} sessions; leave one, or open another socket");
+            return Err(Problem::new(Code::BadFrame, detail));
+        }
+        let key = self.key(session);
+        let joining = follow::join(&self.gateway, key.clone(), streams);
+        let state = self.gateway.conversations().state(&key).await.map_err(|error| respond::unreadable(&error))?;
+        let head = state.map_or(Seq::default(), |tracker| tracker.head);
+        // A place beyond the end is of a conversation that was forgotten since.
+        let cursor = after.map_or(head, |after| after.min(head));
+        self.rooms.retain(|room| room.session != *session);
+        self.rooms.push(Room::new(session.clone(), streams, joining, cursor));
+        Ok(())
+    }
+
+    fn leave(&mut self, frame: &LeaveFrame) {
+        if let Err(problem) = self.check_sender(frame.sender_id.as_ref()) {
+            return self.refuse(&problem, None);
+        }
+        self.rooms.retain(|room| room.session != frame.session_id);
+        self.gateway.rooms().leave(&self.key(&frame.session_id), &self.seat);
+        self.ready.push_back(ServerFrame::LeaveConfirm {
+            session_id: frame.session_id.clone(),
+            room_id: frame.session_id.to_string(),
+            timestamp: self.gateway.now(),
+        });
+    }
+
+    async fn say(&mut self, session: ConversationId, sender: Option<&SenderId>, id: Option<MessageId>, content: MessageContent) {
+        if let Err(problem) = self.try_say(session, sender, id.clone(), content).await {
+            self.refuse(&problem, id);
+        }
+    }
+
+    async fn try_say(
+        &mut self,
+        session: ConversationId,
+        sender: Option<&SenderId>,
+        id: Option<MessageId>,
+        content: MessageContent,
+    ) -> Result<(), Problem> {
+        self.check_sender(sender)?;
+        if !self.rooms.iter().any(|room| room.session == session) {
+            self.enter(&session, false, None).await?;
+            self.gateway.rooms().enter(&self.key(&session), &self.seat);
+        }
+        let (key, message_id) = (self.key(&session), self.gateway.message_id(id)?);
+        let message = NewMessage { sender: self.identity.sender.clone(), message_id, at: self.gateway.now(), content };
+        let sent = self.gateway.conversations().send(&key, message.clone()).await.map_err(|error| respond::not_accepted(&error))?;
+        let message = message.at_position(Position::default());
+        match sent {
+            Sent::Accepted(_) => self.expect(&session, message.message_id),
+            Sent::Repeated(progress) => self.repeat(&key, &message, progress).await?,
+        }
+        Ok(())
+    }
+
+    /// Acknowledges a message that was sent before, and answers it again where it has been answered.
+    async fn repeat(&mut self, key: &ConversationKey, message: &InboxMessage, progress: Progress) -> Result<(), Problem> {
+        self.ready.push_back(render::accepted(&key.id, message));
+        let Progress::Answered { first, last } = progress else {
+            self.expect(&key.id, message.message_id.clone());
+            return Ok(());
+        };
+        let count = usize::try_from(last.0.saturating_sub(first.0)).unwrap_or(usize::MAX).saturating_add(1);
+        let after = Seq(first.0.saturating_sub(1));
+        let events = self.gateway.conversations().events(key, after, count).await.map_err(|error| respond::unreadable(&error))?;
+        let answers = events.iter().flat_map(|event| render::answers(&key.id, event));
+        self.ready.extend(answers);
+        Ok(())
+    }
+
+    /// Notes that a message's answer is to come.
+    fn expect(&mut self, session: &ConversationId, message_id: MessageId) {
+        if let Some(room) = self.rooms.iter_mut().find(|room| room.session == *session) {
+            room.expect(message_id);
+        }
+    }
+
+    /// Makes frames ready; pending if there are none.
+    fn poll_news(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while let Poll::Ready(Some(notice)) = self.notices.poll_next_unpin(context) {
+            self.ready.push_back(notice);
+        }
+        for room in &mut self.rooms {
+            while self.ready.len() < MOST_READY
+                && let Poll::Ready(Some(news)) = room.news.as_mut().poll_next(context)
+            {
+                room.tell(news, &mut self.ready);
+            }
+        }
+        self.poll_look(context);
+        if self.ready.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// Looks for answers that no update has brought, and follows their rooms anew from where the client is.
+    fn poll_look(&mut self, context: &mut Context<'_>) {
+        if self.rooms.iter().all(|room| room.expected.is_empty()) {
+            self.look = None;
+            return;
+        }
+        let missing = self.look.is_none().then(|| self.missing());
+        let look = self.look.get_or_insert_with(|| look(self.gateway.clone(), missing.unwrap_or_default()).boxed());
+        let Poll::Ready(found) = look.poll_unpin(context) else { return };
+        self.look = None;
+        for (key, message_id) in found {
+            if let Some(room) = self.rooms.iter_mut().find(|room| room.session == key.id && room.expected.contains(&message_id)) {
+                let streams = room.streams;
+                room.follow_anew(follow::join(&self.gateway, key, streams));
+            }
+        }
+        // What the record has is for the next poll, and so is the next look.
+        context.waker().wake_by_ref();
+    }
+
+    fn missing(&self) -> Vec<Missing> {
+        let of_room = |room: &Room| {
+            let key = self.key(&room.session);
+            room.expected.iter().map(move |id| (key.clone(), id.clone())).collect::<Vec<_>>()
+        };
+        self.rooms.iter().flat_map(of_room).map(|(key, message_id)| (key, self.identity.sender.clone(), message_id)).collect()
+    }
+
+    fn key(&self, session: &ConversationId) -> ConversationKey {
+        ConversationKey { bot: self.bot.clone(), owner: self.identity.owner.clone(), id: session.clone() }
+    }
+
+    fn check_sender(&self, sender: Option<&SenderId>) -> Result<(), Problem> {
+        if sender.is_none_or(|sender| *sender == self.identity.sender) {
+            return Ok(());
+        }
+        Err(Problem::new(Code::Forbidden, "`sender_id` is another than the one this socket was opened with; leave it out, or open a socket for it"))
+    }
+
+    fn refuse(&mut self, problem: &Problem, message_id: Option<MessageId>) {
+        self.ready.push_back(ServerFrame::Error { code: problem.code, message: problem.detail.clone(), message_id });
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        for room in &self.rooms {
+            self.gateway.rooms().leave(&self.key(&room.session), &self.seat);
+        }
+        self.gateway.sockets().fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A message without an answer yet.
+type Missing = (ConversationKey, SenderId, MessageId);
+
+/// Waits a while, then asks the record which of these messages are answered.
+async fn look(gateway: Gateway, missing: Vec<Missing>) -> Vec<(ConversationKey, MessageId)> {
+    let clock = Arc::clone(gateway.clock());
+    clock.sleep_until(clock.now().plus_ms(LOOK_MS)).await;
+    let mut found = Vec::new();
+    for (key, sender, message_id) in missing {
+        match gateway.conversations().progress(&key, &sender, &message_id).await {
+            Ok(Some(Progress::Answered { .. })) => found.push((key, message_id)),
+            Ok(Some(Progress::Pending) | None) => {}
+            Err(error) => tracing::warn!(%error, "the answer to a message could not be looked for"),
+        }
+    }
+    found
+}

@@ -1,0 +1,164 @@
+//! A gateway over a host in memory, with a model that says back what it hears.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::Map;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use cota_core::bot::{
+    Action, ActionKind, BOT_UTTER, Bot, BotSource, Language, Llm, LlmKind, Mode, OnBusy, Policy, SELECTOR, Settings, USER_UTTER,
+};
+use cota_core::ids::{BotDigest, BotName, Timestamp};
+use cota_core::limits;
+use cota_core::machine::EffectError;
+use cota_core::tracker::result_text;
+use cota_core::turn::{Completion, Outcome, Purpose};
+use cota_driver::host::{Host, Ports};
+use cota_driver::memory::MemoryStore;
+use cota_driver::ports::{Bots, Clock, Effects, Job, Pieces, Spawn, Work};
+use cota_driver::store::Holder;
+use cota_gateway::{Gateway, Options};
+
+/// Some time in 2026, at which every test begins.
+const START: Timestamp = Timestamp(1_772_366_400_000);
+
+pub(crate) struct World {
+    pub(crate) gateway: Gateway,
+    pub(crate) host: Arc<Host>,
+    pub(crate) model: Arc<Model>,
+}
+
+/// Says back what it hears. To `wait ...` it answers when it may; what begins with `stream ...` it says piece by piece.
+pub(crate) struct Model {
+    pub(crate) may_answer: Semaphore,
+    /// Rises by one when the model begins to wait.
+    pub(crate) waiting: Semaphore,
+}
+
+pub(crate) fn world() -> World {
+    world_with(OnBusy::Queue, |_| {})
+}
+
+pub(crate) fn world_with(on_busy: OnBusy, adjust: impl FnOnce(&mut Options)) -> World {
+    let model = Arc::new(Model { may_answer: Semaphore::new(0), waiting: Semaphore::new(0) });
+    let clock = Arc::new(TokioClock(Instant::now()));
+    let host = Host::new(Ports {
+        store: Arc::new(MemoryStore::new()),
+        effects: model.clone(),
+        clock: clock.clone(),
+        bots: Arc::new(Two([bot("parrot", on_busy), bot("other", on_busy)])),
+        spawn: Arc::new(OnTokio),
+        holder: Holder("test".to_owned()),
+    });
+    let mut options = Options::new(clock, "test");
+    adjust(&mut options);
+    World { gateway: Gateway::new(host.clone(), options), host, model }
+}
+
+#[async_trait]
+impl Effects for Model {
+    async fn perform(&self, job: Job, pieces: Pieces) -> Result<Outcome, EffectError> {
+        let Work::Llm { call, tracker } = job.work else {
+            return Ok(Outcome::Executed { text: "done".to_owned(), metadata: Map::new() });
+        };
+        let heard = tracker.latest_user().map(result_text).unwrap_or_default();
+        let content = match call.purpose {
+            Purpose::Utter { .. } => {
+                let text = format!("you said: {heard}");
+                if heard.starts_with("stream") {
+                    pieces.push("{\"text\": \"you ".to_owned());
+                    pieces.push("said".to_owned());
+                }
+                if heard.contains("wait") {
+                    self.waiting.add_permits(1);
+                    self.may_answer.acquire().await.unwrap().forget();
+                }
+                serde_json::json!({"text": text, "thought": "a secret thought"}).to_string()
+            }
+            _ => serde_json::json!({"action": BOT_UTTER, "thought": "answer"}).to_string(),
+        };
+        Ok(Outcome::Llm(Completion { content, tool_calls: Vec::new(), prompt_tokens: 3, completion_tokens: 2 }))
+    }
+}
+
+struct TokioClock(Instant);
+
+impl Clock for TokioClock {
+    fn now(&self) -> Timestamp {
+        START.plus_ms(u64::try_from(self.0.elapsed().as_millis()).unwrap())
+    }
+
+    fn sleep_until(&self, at: Timestamp) -> BoxFuture<'static, ()> {
+        tokio::time::sleep_until(self.0 + Duration::from_millis(at.since(START))).boxed()
+    }
+}
+
+struct OnTokio;
+
+impl Spawn for OnTokio {
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        tokio::spawn(future);
+    }
+}
+
+struct Two([Arc<Bot>; 2]);
+
+impl Bots for Two {
+    fn current(&self, name: &BotName) -> Option<Arc<Bot>> {
+        self.0.iter().find(|bot| bot.name() == name.as_str()).cloned()
+    }
+
+    fn pinned(&self, name: &BotName, _digest: &BotDigest) -> Option<Arc<Bot>> {
+        self.current(name)
+    }
+
+    fn names(&self) -> Vec<BotName> {
+        self.0.iter().map(|bot| bot.source().name.clone()).collect()
+    }
+}
+
+fn bot(name: &str, on_busy: OnBusy) -> Arc<Bot> {
+    let action = |name: &str, kind| Action { name: name.to_owned(), description: name.to_owned(), prompt: None, llm: None, kind };
+    let actions = [(USER_UTTER, ActionKind::UserUtter), (BOT_UTTER, ActionKind::Utterance), (SELECTOR, ActionKind::Selector)];
+    Arc::new(Bot::compile(BotSource {
+        name: BotName::new(name).unwrap(),
+        digest: BotDigest::of(name.as_bytes()),
+        language: Language::English,
+        description: "A parrot.".to_owned(),
+        proxy_description: String::new(),
+        settings: Settings {
+            use_proxy_user: false,
+            max_proxy_step: 1,
+            max_tokens: limits::ANSWER_TOKENS,
+            max_steps: limits::TURN_ACTIONS,
+            mode: Mode::Prompts,
+            on_busy,
+            max_queue: 2,
+            max_history_tokens: limits::HISTORY_TOKENS,
+            fallback: "Sorry.".to_owned(),
+        },
+        policies: vec![Policy::Trigger, Policy::Match],
+        actions: actions.into_iter().map(|(name, kind)| action(name, kind)).collect(),
+        llms: vec![Llm {
+            name: "echo".to_owned(),
+            kind: LlmKind::OpenAi,
+            model: "echo".to_owned(),
+            key: None,
+            apibase: "http://localhost".to_owned(),
+            extra: Map::new(),
+            timeout_ms: None,
+            attempts: 1,
+            retry_delay_ms: 1,
+            max_concurrent: None,
+            rate_limit: None,
+            fallback: None,
+        }],
+        examples: Vec::new(),
+        rules: Vec::new(),
+    }))
+}
