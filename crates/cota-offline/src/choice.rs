@@ -56,8 +56,8 @@ impl<'a> Chooser<'a> {
     /// The classes of an action that examples have in this situation, the likeliest first.
     pub(crate) fn ranked(&self, situation: &Situation<'_>, action: &str) -> Vec<&'a Class> {
         let probabilities = self.classifier.probabilities(&self.vocabulary.situation(situation));
-        let classes = self.lessons.fitting(situation);
-        let classes = classes.into_iter().filter_map(|number| Some((probabilities.get(number).copied()?, self.lessons.class(number)?)));
+        let classes = self.lessons.fitting(situation).into_iter().flat_map(|fitting| fitting.keys());
+        let classes = classes.filter_map(|number| Some((probabilities.get(*number).copied()?, self.lessons.class(*number)?)));
         let mut classes: Vec<(f32, &Class)> = classes.filter(|(_, class)| class.action == action).collect();
         classes.sort_by(|(left, _), (right, _)| right.total_cmp(left));
         classes.into_iter().map(|(_, class)| class).collect()
@@ -65,7 +65,10 @@ impl<'a> Chooser<'a> {
 
     /// A form keeps the turn if the message has a value for it, or could be one, unless another action is surer.
     fn choose_while_waiting(&self, waiting: Waiting<'a>, situation: &Situation<'a>, best: Option<(Choice<'a>, f32)>) -> Choice<'a> {
-        let goes_on = Choice { action: waiting.name, thought: "", is_known: true };
+        let message = self.vocabulary.message(situation.text());
+        let class = self.lessons.classes().find(|class| class.action == waiting.name);
+        let thought = class.and_then(|class| class.why(&message)).unwrap_or_default();
+        let goes_on = Choice { action: waiting.name, thought, is_known: true };
         let has_value = waiting.form.slots.iter().any(|slot| situation.has_found(&slot.name));
         let asked = waiting.form.slots.iter().find(|slot| waiting.asked == Some(slot.name.as_str()));
         let could_be_value = asked.is_some_and(takes_any_words);
@@ -75,44 +78,53 @@ impl<'a> Chooser<'a> {
 
     fn best(&self, bot: &Bot, situation: &Situation<'a>) -> Option<(Choice<'a>, f32)> {
         let probabilities = self.classifier.probabilities(&self.vocabulary.situation(situation));
-        let may = |class: &Class| bot.action(&class.action).is_some() && situation.may_run(&class.action);
+        let may = |class: &&Class| bot.action(&class.action).is_some() && situation.may_run(&class.action);
         let mut actions: BTreeMap<&str, Evidence<'a>> = BTreeMap::new();
-        for number in self.lessons.fitting(situation) {
-            let (Some(class), Some(probability)) = (self.lessons.class(number).filter(|class| may(class)), probabilities.get(number))
-            else {
-                continue;
-            };
-            actions.entry(&class.action).or_default().add(class, *probability);
+        for (number, why) in self.lessons.fitting(situation)? {
+            let class = self.lessons.class(*number).filter(may);
+            if let (Some(class), Some(probability)) = (class, probabilities.get(*number)) {
+                actions.entry(&class.action).or_default().add(Candidate { class, why, probability: *probability });
+            }
         }
         let best = actions.into_values().max_by(|left, right| left.sum.total_cmp(&right.sum))?;
-        let confidence = best.confidence(&self.vocabulary.message(situation.text()));
-        let (class, _) = best.likeliest()?;
-        Some((Choice { action: &class.action, thought: &class.thought, is_known: true }, confidence))
+        let message = self.vocabulary.message(situation.text());
+        let Candidate { class, why, .. } = best.likeliest()?;
+        let after_message = if situation.last().is_none() { class.why(&message) } else { None };
+        let choice = Choice { action: &class.action, thought: after_message.unwrap_or(why), is_known: true };
+        Some((choice, best.confidence(&message)))
     }
+}
+
+/// A class that examples have in the situation.
+#[derive(Clone, Copy)]
+struct Candidate<'a> {
+    class: &'a Class,
+    why: &'a str,
+    probability: f32,
 }
 
 /// What speaks for an action: its classes with their probabilities.
 #[derive(Default)]
 struct Evidence<'a> {
     sum: f32,
-    classes: Vec<(&'a Class, f32)>,
+    candidates: Vec<Candidate<'a>>,
 }
 
 impl<'a> Evidence<'a> {
-    fn add(&mut self, class: &'a Class, probability: f32) {
-        self.sum += probability;
-        self.classes.push((class, probability));
+    fn add(&mut self, candidate: Candidate<'a>) {
+        self.sum += candidate.probability;
+        self.candidates.push(candidate);
     }
 
-    fn likeliest(&self) -> Option<(&'a Class, f32)> {
-        self.classes.iter().copied().max_by(|(_, left), (_, right)| left.total_cmp(right))
+    fn likeliest(&self) -> Option<Candidate<'a>> {
+        self.candidates.iter().copied().max_by(|left, right| left.probability.total_cmp(&right.probability))
     }
 
     /// Probability times likeness: the classifier always prefers something, so the message must also be like one that an
     /// example has. Two answers of nearly equal weight are still good evidence, eight are not: hence the squares.
     fn confidence(&self, message: &Sparse) -> f32 {
-        let worth_a_look = self.classes.iter().filter(|(_, probability)| *probability >= SLIGHT);
-        let squares = worth_a_look.map(|(class, probability)| (probability * class.likeness(message)).powi(2));
+        let worth_a_look = self.candidates.iter().filter(|candidate| candidate.probability >= SLIGHT);
+        let squares = worth_a_look.map(|candidate| (candidate.probability * candidate.class.likeness(message)).powi(2));
         squares.sum::<f32>().sqrt()
     }
 }

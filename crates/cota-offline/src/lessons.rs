@@ -25,18 +25,21 @@ const MOST_MESSAGES: usize = 256;
 pub(crate) struct Lessons {
     classes: Vec<Class>,
     /// The classes that were right where exactly these actions had finished since the user spoke.
-    by_path: BTreeMap<String, BTreeSet<usize>>,
+    by_path: BTreeMap<String, Fitting>,
     /// The classes that were right after this action.
-    by_last: BTreeMap<String, BTreeSet<usize>>,
+    by_last: BTreeMap<String, Fitting>,
     questions: Vec<Question>,
 }
+
+/// Classes, each with what Selector thinks of it in the first example.
+pub(crate) type Fitting = BTreeMap<usize, String>;
 
 /// One thing to do: a form, or an utterance with what it says.
 #[derive(Debug, Default)]
 pub(crate) struct Class {
     /// The action.
     pub(crate) action: String,
-    /// What the first example of it thinks.
+    /// What the agent thinks as it acts, in the first example.
     pub(crate) thought: String,
     /// What it may say: one list of texts, or one for each message in `heard`.
     answers: Vec<Vec<String>>,
@@ -44,6 +47,8 @@ pub(crate) struct Class {
     heard: Nearest,
     /// Messages that it was the first choice after.
     messages: Vec<Sparse>,
+    /// What Selector thought after each of them.
+    whys: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -53,6 +58,7 @@ struct Question {
     /// The slots that were filled when it was asked.
     filled: Vec<String>,
     heard: Sparse,
+    thought: String,
     texts: Vec<String>,
 }
 
@@ -65,23 +71,24 @@ impl Lessons {
         let mut known = BTreeMap::new();
         let mut samples = Vec::new();
         rehearse(bot, lexicon, &mut |tracker, lesson| match lesson {
-            Lesson::Choice { action, thought, texts } => {
+            Lesson::Choice { action, why, thought, texts } => {
                 let is_form = bot.form(action).is_some();
                 let texts = if is_form { &[] } else { texts };
                 let key = (action, if each_answer { texts } else { &[] });
                 let class = *known.entry(key).or_insert_with(|| lessons.add_class(action, thought));
                 let situation = Situation::of(bot, lexicon, tracker);
                 lessons.add_answer(class, texts, each_answer, || vocabulary.message(situation.text()));
-                lessons.by_path.entry(situation.path()).or_default().insert(class);
-                match situation.last() {
-                    Some(last) => {
-                        lessons.by_last.entry(last.to_owned()).or_default().insert(class);
-                    }
-                    None => lessons.add_message(class, vocabulary.message(situation.text())),
+                lessons.add_fitting(class, &situation, why);
+                if situation.last().is_none() {
+                    lessons.add_message(class, vocabulary.message(situation.text()), why);
                 }
                 samples.push((Sample { features: vocabulary.situation(&situation), class }, situation.last().is_none()));
             }
-            Lesson::Question { form, slot, texts } => lessons.add_question(tracker, vocabulary, form, slot, texts),
+            Lesson::Question { form, slot, thought, texts } => {
+                let heard = vocabulary.message(&tracker.latest_user().map(result_text).unwrap_or_default());
+                let (form, slot, thought, texts) = (form.to_owned(), slot.to_owned(), thought.to_owned(), texts.to_vec());
+                lessons.questions.push(Question { filled: filled(tracker, &form), form, slot, heard, thought, texts });
+            }
         });
         (lessons, samples)
     }
@@ -102,34 +109,43 @@ impl Lessons {
     }
 
     /// The classes that examples have in a situation: after the same actions, else after the same last one.
-    pub(crate) fn fitting(&self, situation: &Situation<'_>) -> BTreeSet<usize> {
+    pub(crate) fn fitting(&self, situation: &Situation<'_>) -> Option<&Fitting> {
         let last = || situation.last().and_then(|last| self.by_last.get(last));
-        self.by_path.get(&situation.path()).or_else(last).cloned().unwrap_or_default()
+        self.by_path.get(&situation.path()).or_else(last)
     }
 
-    /// How an example asks for a slot: with the same slots filled rather than not, after the most similar message.
-    pub(crate) fn question(&self, tracker: &Tracker, heard: &Sparse, form: &str, slot: &str) -> Option<String> {
+    /// How an example asks for a slot, and what it thinks: with the same slots filled rather than not, after the most similar message.
+    pub(crate) fn question(&self, tracker: &Tracker, heard: &Sparse, form: &str, slot: &str) -> Option<(String, String)> {
         let values = Values::of(tracker);
         let filled = filled(tracker, form);
-        let mut best: Option<(bool, f32, String)> = None;
+        let mut best: Option<((bool, f32), (String, String))> = None;
         for question in self.questions.iter().filter(|question| question.form == form && question.slot == slot) {
             let Some(said) = question.texts.iter().find_map(|text| values.fill_in(text)) else { continue };
             let fit = (question.filled == filled, similarity(heard, &question.heard));
-            if best.as_ref().is_none_or(|(same, alike, _)| fit > (*same, *alike)) {
-                best = Some((fit.0, fit.1, said));
+            if best.as_ref().is_none_or(|(best, _)| fit > *best) {
+                best = Some((fit, (question.thought.clone(), said)));
             }
         }
-        best.map(|(_, _, said)| said)
+        best.map(|(_, asked)| asked)
     }
 
-    fn add_class(&mut self, action: &str, thought: Option<&str>) -> usize {
-        self.classes.push(Class { action: action.to_owned(), thought: thought.unwrap_or_default().to_owned(), ..Class::default() });
+    fn add_class(&mut self, action: &str, thought: &str) -> usize {
+        self.classes.push(Class { action: action.to_owned(), thought: thought.to_owned(), ..Class::default() });
         self.classes.len() - 1
     }
 
-    fn add_message(&mut self, class: usize, message: Sparse) {
+    fn add_fitting(&mut self, class: usize, situation: &Situation<'_>, why: &str) {
+        let why = || why.to_owned();
+        self.by_path.entry(situation.path()).or_default().entry(class).or_insert_with(why);
+        if let Some(last) = situation.last() {
+            self.by_last.entry(last.to_owned()).or_default().entry(class).or_insert_with(why);
+        }
+    }
+
+    fn add_message(&mut self, class: usize, message: Sparse, why: &str) {
         if let Some(class) = self.classes.get_mut(class).filter(|class| class.messages.len() < MOST_MESSAGES) {
             class.messages.push(message);
+            class.whys.push(why.to_owned());
         }
     }
 
@@ -141,12 +157,6 @@ impl Lessons {
         } else if class.answers.is_empty() {
             class.answers.push(texts.to_vec());
         }
-    }
-
-    fn add_question(&mut self, tracker: &Tracker, vocabulary: &Vocabulary, form: &str, slot: &str, texts: &[String]) {
-        let heard = vocabulary.message(&tracker.latest_user().map(result_text).unwrap_or_default());
-        let (form, slot) = (form.to_owned(), slot.to_owned());
-        self.questions.push(Question { filled: filled(tracker, &form), form, slot, heard, texts: texts.to_vec() });
     }
 }
 
@@ -160,6 +170,12 @@ impl Class {
     /// The messages that examples have for this class.
     pub(crate) fn messages(&self) -> &[Sparse] {
         &self.messages
+    }
+
+    /// What Selector thinks of this class after the nearest message.
+    pub(crate) fn why(&self, message: &Sparse) -> Option<&str> {
+        let nearest = self.messages.iter().zip(&self.whys).map(|(other, why)| (similarity(message, other), why));
+        nearest.max_by(|(left, _), (right, _)| left.total_cmp(right)).map(|(_, why)| why.as_str())
     }
 
     /// What an utterance says, of the example whose message is nearest; nothing if no text can be filled in.

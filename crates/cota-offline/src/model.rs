@@ -1,6 +1,6 @@
 //! The model: what is learned from a bot's examples, and its answer to each question of a turn.
 
-use cota_core::bot::{BOT_UTTER, Bot, SELECTOR, Slot, USER_UTTER};
+use cota_core::bot::{BOT_UTTER, Bot, SELECTOR, USER_UTTER};
 use cota_core::event::{FormState, Slots};
 use cota_core::tracker::{Tracker, result_text};
 use cota_core::turn::{Completion, Purpose, SlotQuestion, ToolCall};
@@ -71,7 +71,7 @@ impl ExamplesModel {
 
     fn choose(&self, bot: &Bot, tracker: &Tracker) -> Completion {
         if let Some(question) = open_question(bot, tracker) {
-            return content(self.ask(bot, tracker, &question));
+            return content(self.ask(bot, tracker, &question).1);
         }
         let situation = Situation::of(bot, &self.lexicon, tracker);
         let choice = self.chooser().choose(bot, &situation);
@@ -94,7 +94,7 @@ impl ExamplesModel {
 
     fn utter(&self, bot: &Bot, tracker: &Tracker, action: &str, question: Option<&SlotQuestion>) -> (String, String) {
         if let Some(question) = question {
-            return (String::new(), self.ask(bot, tracker, question));
+            return self.ask(bot, tracker, question);
         }
         let situation = Situation::of(bot, &self.lexicon, tracker);
         let chooser = self.chooser();
@@ -114,12 +114,15 @@ impl ExamplesModel {
         })
     }
 
-    fn ask(&self, bot: &Bot, tracker: &Tracker, question: &SlotQuestion) -> String {
+    /// What it thinks and how it asks for a slot: as an example does, else with the slot's description.
+    fn ask(&self, bot: &Bot, tracker: &Tracker, question: &SlotQuestion) -> (String, String) {
         let heard = self.vocabulary.message(&tracker.latest_user().map(result_text).unwrap_or_default());
         let as_in_an_example = self.lessons.question(tracker, &heard, &question.form, &question.slot);
-        let slot = || bot.form(&question.form)?.slots.iter().find(|slot| slot.name == question.slot);
-        let by_default = || slot().map(|slot: &Slot| utter::question(bot, slot));
-        as_in_an_example.or_else(by_default).unwrap_or_else(|| bot.settings().fallback.clone())
+        as_in_an_example.unwrap_or_else(|| {
+            let slot = bot.form(&question.form).and_then(|form| form.slots.iter().find(|slot| slot.name == question.slot));
+            let text = slot.map_or_else(|| bot.settings().fallback.clone(), |slot| utter::question(bot, slot));
+            (String::new(), text)
+        })
     }
 
     fn play_user(&self, bot: &Bot, tracker: &Tracker) -> Json {

@@ -16,8 +16,10 @@ pub(crate) enum Lesson<'a> {
     Choice {
         /// The action.
         action: &'a str,
-        /// What Selector thinks.
-        thought: Option<&'a str>,
+        /// What Selector thinks of it.
+        why: &'a str,
+        /// What the agent thinks as it acts.
+        thought: &'a str,
         /// The texts it may say or return; none where the example leaves them open.
         texts: &'a [String],
     },
@@ -27,6 +29,8 @@ pub(crate) enum Lesson<'a> {
         form: &'a str,
         /// The slot.
         slot: &'a str,
+        /// What the agent thinks as it asks.
+        thought: &'a str,
         /// How it is asked for.
         texts: &'a [String],
     },
@@ -60,23 +64,23 @@ impl<'b, 'l> Stage<'b, 'l> {
     }
 
     fn play(mut self, dialogue: &'b Dialogue, variant: usize, learn: &mut dyn FnMut(&Tracker, Lesson<'b>)) {
-        let mut thought = None;
+        let mut why = "";
         for (at, step) in dialogue.steps.iter().enumerate() {
             let later = dialogue.steps.get(at + 1..).unwrap_or_default();
+            if step.name == SELECTOR {
+                why = thought_of(step);
+                self.select(step, later, learn);
+                continue;
+            }
             if step.name == USER_UTTER {
                 self.hear(step, variant);
-            } else if step.name == SELECTOR {
-                thought = step.thought.as_deref();
-                self.select(step, later, learn);
             } else if let Some((name, form)) = self.form(&step.name) {
-                self.choose(Lesson::Choice { action: name, thought, texts: step.result.texts() }, learn);
+                self.learn_choice(name, why, step, learn);
                 self.run(name, form, step, later);
             } else {
-                self.speak(step, thought.or(step.thought.as_deref()), later, learn);
+                self.speak(step, why, later, learn);
             }
-            if step.name != SELECTOR {
-                thought = None;
-            }
+            why = "";
         }
     }
 
@@ -93,7 +97,7 @@ impl<'b, 'l> Stage<'b, 'l> {
         let Some(chosen) = step.result.texts().first().and_then(|name| self.bot.action_meant(name)) else { return };
         let follows = later.first().is_some_and(|next| next.name == chosen.name);
         if let Some((name, form)) = self.form(&chosen.name).filter(|_| !follows) {
-            self.choose(Lesson::Choice { action: name, thought: step.thought.as_deref(), texts: &[] }, learn);
+            self.tell(Lesson::Choice { action: name, why: thought_of(step), thought: "", texts: &[] }, learn);
             self.enter(name, form);
         }
     }
@@ -114,23 +118,17 @@ impl<'b, 'l> Stage<'b, 'l> {
         self.entered = Some(name);
     }
 
-    fn speak(
-        &mut self,
-        step: &'b DialogueStep,
-        thought: Option<&'b str>,
-        later: &[DialogueStep],
-        learn: &mut dyn FnMut(&Tracker, Lesson<'b>),
-    ) {
+    fn speak(&mut self, step: &'b DialogueStep, why: &'b str, later: &[DialogueStep], learn: &mut dyn FnMut(&Tracker, Lesson<'b>)) {
         let texts = step.result.texts();
         match self.entered.and_then(|name| self.form(name)) {
             Some((name, form)) => {
                 if let Some(slot) = self.slot_asked_for(name, form, texts, later) {
-                    self.choose(Lesson::Question { form: name, slot, texts }, learn);
+                    self.tell(Lesson::Question { form: name, slot, thought: thought_of(step), texts }, learn);
                 }
             }
             None => {
                 let Some(action) = self.bot.action(&step.name) else { return };
-                self.choose(Lesson::Choice { action: &action.name, thought, texts }, learn);
+                self.learn_choice(&action.name, why, step, learn);
             }
         }
         self.record(&step.name, texts.first().map(String::as_str).unwrap_or_default(), None);
@@ -163,7 +161,11 @@ impl<'b, 'l> Stage<'b, 'l> {
         Some((&action.name, action.form()?))
     }
 
-    fn choose(&self, lesson: Lesson<'b>, learn: &mut dyn FnMut(&Tracker, Lesson<'b>)) {
+    fn learn_choice(&self, action: &'b str, why: &'b str, step: &'b DialogueStep, learn: &mut dyn FnMut(&Tracker, Lesson<'b>)) {
+        self.tell(Lesson::Choice { action, why, thought: thought_of(step), texts: step.result.texts() }, learn);
+    }
+
+    fn tell(&self, lesson: Lesson<'b>, learn: &mut dyn FnMut(&Tracker, Lesson<'b>)) {
         if self.is_news && self.tracker.latest_user().is_some() {
             learn(&self.tracker, lesson);
         }
@@ -196,6 +198,10 @@ impl<'b, 'l> Stage<'b, 'l> {
         self.template.body = EventBody::Action(action);
         self.tracker.apply(&self.template);
     }
+}
+
+fn thought_of(step: &DialogueStep) -> &str {
+    step.thought.as_deref().unwrap_or_default()
 }
 
 /// Whether a form step of an example stands for a form that waits: it has no result, is followed by words of the bot,

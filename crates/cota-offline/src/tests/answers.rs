@@ -127,3 +127,45 @@ fn thoughts_are_left_to_the_examples_themselves() {
     let answer = model.answer(&bot, &cota_core::tracker::Tracker::default(), &Purpose::Think { action: "Weather".to_owned() });
     assert_eq!((answer.content.as_str(), answer.prompt_tokens, answer.completion_tokens), ("", 0, 0));
 }
+
+#[test]
+fn thoughts_are_those_of_the_examples() {
+    let examples = vec![
+        with_thoughts(&[
+            ("UserUtter", "switch on the lamp in the kitchen", ""),
+            ("Selector", "Lamp", "the room is known, so switch"),
+            ("Lamp", "<text>", ""),
+            ("Selector", "BotUtter", "it is on, so say so"),
+            ("BotUtter", "Done.", "be brief"),
+        ]),
+        with_thoughts(&[
+            ("UserUtter", "switch on a lamp", ""),
+            ("Selector", "Lamp", "the room is missing"),
+            ("BotUtter", "Where?", "ask for the room"),
+        ]),
+    ];
+    let bot = bot(Language::English, Mode::Prompts, vec![form("Lamp", vec![slot("room", &["kitchen", "hall"], None, &[])])], examples);
+    let model = ExamplesModel::train(&bot);
+    let mut talk = Talk::new(&bot, &model);
+    talk.record("UserUtter", ResultItem::text("switch on a lamp please"), None);
+    assert_eq!(talk.ask(&Purpose::Select)["thought"], "the room is missing");
+    let question = SlotQuestion { form: "Lamp".to_owned(), slot: "room".to_owned() };
+    let asked = talk.ask(&Purpose::Utter { action: "BotUtter".to_owned(), slot: Some(question) });
+    assert_eq!(asked, json!({"thought": "ask for the room", "text": "Where?"}));
+
+    talk.record("UserUtter", ResultItem::text("switch on the lamp in the hall"), None);
+    assert_eq!(talk.ask(&Purpose::Select)["thought"], "the room is known, so switch");
+    talk.record("Lamp", ResultItem::text("on"), Some((FormState::End, slots(json!({"room": "hall"})))));
+    assert_eq!(talk.ask(&Purpose::Select), json!({"thought": "it is on, so say so", "action": "BotUtter", "slots": {}}));
+    let said = talk.ask(&Purpose::Utter { action: "BotUtter".to_owned(), slot: None });
+    assert_eq!(said, json!({"thought": "be brief", "text": "Done."}));
+}
+
+fn with_thoughts(steps: &[(&str, &str, &str)]) -> cota_core::bot::Dialogue {
+    let names: Vec<(&str, &str)> = steps.iter().map(|(name, result, _)| (*name, *result)).collect();
+    let mut dialogue = dialogue(&names);
+    for (step, (_, _, thought)) in dialogue.steps.iter_mut().zip(steps) {
+        step.thought = Some((*thought).to_owned()).filter(|thought| !thought.is_empty());
+    }
+    dialogue
+}
