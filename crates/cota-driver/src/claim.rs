@@ -224,17 +224,13 @@ impl ClaimRecord {
         (self.head.0 + 1..).zip(&commit.events).all(|(seq, event)| event.seq.0 == seq)
     }
 
-    /// The commit was written before and its answer lost: what became of the claim since. A run that was to go on and whose
-    /// claim is another's by now is fenced, or two would perform its next effect.
+    /// The commit was written before, under this epoch, and its answer lost: what became of the claim with it.
     fn fate_of_repeated(&self, claim: &Claim, then: Then) -> Result<Fate, CommitError> {
-        let present = self.claim.as_ref().filter(|_| self.holds(claim));
-        match (then, present) {
-            (Then::Hold, Some(_)) => Ok(Fate::Held),
-            (Then::Hold, None) => Err(CommitError::Fenced),
-            (Then::Finish, Some(present)) if present.run != claim.run => Ok(Fate::Waiting(present.clone())),
-            (Then::Finish | Then::Park(_), _) => {
-                Ok(Fate::Released { ring: self.claim.is_none() && self.parked_until.is_none() && self.pending > 0 })
-            }
+        match (&self.claim, then) {
+            (Some(_), Then::Hold) => Ok(Fate::Held),
+            (Some(present), Then::Finish) if present.run != claim.run => Ok(Fate::Waiting(present.clone())),
+            (None, Then::Finish | Then::Park(_)) => Ok(Fate::Released { ring: self.parked_until.is_none() && self.pending > 0 }),
+            (Some(_), Then::Finish | Then::Park(_)) | (None, Then::Hold) => Err(CommitError::Fenced),
         }
     }
 

@@ -134,3 +134,97 @@ fn transaction(db: &mut Connection, behavior: TransactionBehavior, batch: &mut [
     batch.iter().for_each(|task| failpoint(task.failpoints().after));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use futures_executor::block_on;
+    use futures_util::future::{join, join3};
+
+    use super::*;
+
+    const NOWHERE: Failpoints = Failpoints { before: "", after: "" };
+
+    fn queue() -> Queue {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch("CREATE TABLE word (word TEXT NOT NULL)").unwrap();
+        Queue::start("test", db, TransactionBehavior::Immediate).unwrap()
+    }
+
+    /// Writes a word and counts how often it is asked to.
+    fn write(word: Option<&'static str>, runs: &Arc<AtomicU32>) -> impl FnMut(&Connection) -> Result<(), Fault> + Send + 'static {
+        let runs = Arc::clone(runs);
+        move |db| {
+            runs.fetch_add(1, Ordering::Relaxed);
+            db.execute("INSERT INTO word (word) VALUES (?1)", [word])?;
+            Ok(())
+        }
+    }
+
+    fn words(queue: &Queue) -> Vec<String> {
+        let read = queue.run(&NOWHERE, |db| {
+            let mut select = db.prepare("SELECT word FROM word ORDER BY rowid")?;
+            Ok(select.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?)
+        });
+        block_on(read).unwrap()
+    }
+
+    #[test]
+    fn one_that_fails_is_rolled_back_and_spoils_no_other() {
+        let queue = queue();
+        let (release, released) = mpsc::channel::<()>();
+        let (begun, has_begun) = oneshot::channel();
+        let mut begun = Some(begun);
+        let first = queue.run(&NOWHERE, move |_| {
+            begun.take().map(|begun| begun.send(()));
+            let _ = released.recv();
+            Ok(())
+        });
+        let runs = Arc::new(AtomicU32::new(0));
+        let (good, bad, also_good) = ("good", None, "also good");
+        // The first is alone in its transaction and lasts until the others wait, so those are one batch.
+        let together = async {
+            has_begun.await.unwrap();
+            let asked = join3(
+                queue.run(&NOWHERE, write(Some(good), &runs)),
+                queue.run(&NOWHERE, write(bad, &runs)),
+                queue.run(&NOWHERE, write(Some(also_good), &runs)),
+            );
+            join(asked, async { drop(release) }).await.0
+        };
+        let (first, (one, two, three)) = block_on(join(first, together));
+        first.unwrap();
+        one.unwrap();
+        assert!(matches!(two, Err(Fault::Sql(_))), "{two:?}");
+        three.unwrap();
+        assert_eq!(words(&queue), [good, also_good]);
+        assert_eq!(runs.load(Ordering::Relaxed), 5, "two in the batch that failed, then each alone");
+    }
+
+    #[test]
+    fn a_dead_thread_is_told_to_whoever_asks() {
+        let queue = queue();
+        let died = block_on(queue.run(&NOWHERE, |_| -> Result<(), Fault> { panic!("a bug") }));
+        assert!(matches!(died, Err(Fault::Gone)), "{died:?}");
+        let asked = block_on(queue.run(&NOWHERE, |_| Ok(())));
+        assert!(matches!(asked, Err(Fault::Gone)), "{asked:?}");
+    }
+
+    #[test]
+    fn what_was_asked_is_done_before_the_queue_is_gone() {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        let db = Connection::open(path.path()).unwrap();
+        db.execute_batch("CREATE TABLE word (word TEXT NOT NULL)").unwrap();
+        let queue = Queue::start("test", db, TransactionBehavior::Immediate).unwrap();
+        let runs = Arc::new(AtomicU32::new(0));
+        for _ in 0..100 {
+            let mut asked = Box::pin(queue.run(&NOWHERE, write(Some("word"), &runs)));
+            let _ = block_on(async { futures_util::poll!(&mut asked) });
+        }
+        drop(queue);
+        let count: u32 = Connection::open(path.path()).unwrap().query_row("SELECT count(*) FROM word", [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 100);
+    }
+}

@@ -188,6 +188,16 @@ fn a_repeated_checkpoint_is_fenced_once_another_has_the_claim() {
 }
 
 #[test]
+fn a_successors_commit_is_no_repeat_of_the_one_before() {
+    let (mut record, first) = driven();
+    record.claim(Some(run("m1")), &holder("b"), T0, true);
+    let second = record.claim.clone().unwrap();
+    record.commit(&second, &commit(&second.run, 1, 1, 2, Then::Finish), &terms(true), None).unwrap();
+    let same_id = commit(&first.run, 1, 1, 3, Then::Finish);
+    assert_eq!(record.commit(&first, &same_id, &terms(true), None), Err(CommitError::Fenced));
+}
+
+#[test]
 fn a_parked_run_goes_on_at_its_time_with_its_takeovers() {
     let (mut record, _) = driven();
     record.claim(Some(run("m1")), &holder("b"), T0, true);

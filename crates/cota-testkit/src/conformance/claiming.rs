@@ -53,6 +53,8 @@ pub(super) async fn whoever_lost_the_claim_is_fenced(world: World) {
     assert!(world.events().await.is_empty());
     assert_eq!(world.load().await.saved, None);
     world.finish(&second, 1).await;
+    let repeated = world.commit(&first, &stale, &going_on(LAPSED)).await;
+    assert_eq!(repeated, Err(CommitError::Fenced), "the id is its successor's, whatever is in it");
     assert_eq!(world.commit(&first, &checkpoint(&first, 2, b"run"), &going_on(LAPSED)).await, Err(CommitError::Fenced));
     assert_eq!(world.events().await.len(), 3);
 }

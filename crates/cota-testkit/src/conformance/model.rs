@@ -183,7 +183,7 @@ impl Model {
         got: &Result<Committed, CommitError>,
     ) -> Result<(), String> {
         let repeated = self.last_commit.as_ref() == Some(&commit.commit_id);
-        let fenced = !self.is_driven_by(claim) && !(repeated && commit.then != Then::Hold);
+        let fenced = claim.epoch != self.epoch || !(repeated || self.is_driven_by(claim));
         if fenced {
             ensure!(*got == Err(CommitError::Fenced), "{claim:?} is another's by now: {got:?}");
             return Ok(());
@@ -206,8 +206,7 @@ impl Model {
                 next.run == driver.run && next.run != claim.run && positions == self.waiting_positions()
             }
             (Next::Released { ring }, None) => *ring == (self.parked_until.is_none() && self.waiting().next().is_some()),
-            (Next::Released { ring }, Some(driver)) => !ring && driver.epoch != claim.epoch,
-            (Next::Held | Next::Waiting { .. }, None) => false,
+            (Next::Released { .. }, Some(_)) | (Next::Held | Next::Waiting { .. }, None) => false,
         };
         ensure!(as_expected, "a repeat told {:?}, but {:?} drives", committed.next, self.driver);
         Ok(())
