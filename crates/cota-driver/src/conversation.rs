@@ -103,13 +103,14 @@ impl Driver {
         let mut claim = claimed.claim.clone();
         let Some(mut start) = self.start(key, &claimed, accepted).await else { return Driven::Left };
         loop {
-            // The messages in hand are all that wait; a nudge from before says nothing new.
-            signals.settle();
-            if start.inbox.len() > 1 {
-                signals.nudge();
+            if let Some(newest) = start.inbox.last() {
+                signals.nudge(newest.position);
             }
             let Some((bot, turn)) = self.prepare(key, &claim, start, outlet, terms) else { return Driven::Left };
-            let played = Play { driver: self, key, bot, claim: claim.clone(), turn, outlet, signals, go_on: terms.go_on }.run().await;
+            let played =
+                Play { driver: self, key, bot, claim: claim.clone(), turn, outlet, signals, go_on: terms.go_on, superseded: false }
+                    .run()
+                    .await;
             let Played { report, turn, last } = match played {
                 Ok(played) => played,
                 Err(error) => {

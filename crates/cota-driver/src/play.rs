@@ -8,7 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt, select_biased};
 
 use cota_core::bot::{Bot, OnBusy};
-use cota_core::ids::{CommitId, ConversationKey, Position, Timestamp};
+use cota_core::ids::{CommitId, ConversationKey, Timestamp};
 use cota_core::limits;
 use cota_core::machine::{CancelReason, CommitFailure, EffectError, EffectId, Input, Issued, Machine, ProtocolError, Step};
 use cota_core::turn::{Commit, Effect, Outcome, Turn, TurnReport};
@@ -31,6 +31,8 @@ pub(crate) struct Play<'d> {
     pub(crate) outlet: &'d dyn Outlet,
     pub(crate) signals: &'d Signals,
     pub(crate) go_on: bool,
+    /// The turn has been told that a newer message takes its place.
+    pub(crate) superseded: bool,
 }
 
 /// How a turn was left.
@@ -43,7 +45,7 @@ pub(crate) struct Played {
 
 /// What the machine waits for.
 enum Heard {
-    /// A newer message waits.
+    /// A newer message takes the turn's place.
     Nudged,
     /// It is time for a tick or a renewal.
     Time,
@@ -95,7 +97,10 @@ impl<'d> Play<'d> {
                 }
             };
             match self.wait(until, &mut under_way).await {
-                Heard::Nudged => self.supersede(None)?,
+                Heard::Nudged => {
+                    self.superseded = true;
+                    self.turn.handle(&self.bot, Input::Cancel(CancelReason::Superseded), self.now())?;
+                }
                 Heard::Time => {
                     let now = self.now();
                     if now >= under_way.renew_at {
@@ -122,7 +127,7 @@ impl<'d> Play<'d> {
                     tracing::debug!(%error, run = %self.turn.run(), "a commit failed");
                     self.turn.handle(&self.bot, Input::CommitFailed(CommitFailure::from(&error)), self.now())?;
                 }
-                Heard::Renewed(Ok(renewed)) => self.supersede(Some(renewed.last))?,
+                Heard::Renewed(Ok(renewed)) => self.signals.nudge(renewed.last),
                 Heard::Renewed(Err(CommitError::Fenced)) => return Ok(Played { report: TurnReport::Fenced, turn: self.turn, last: None }),
                 Heard::Renewed(Err(CommitError::Unavailable(reason))) => tracing::warn!(%reason, "a lease could not be renewed"),
             }
@@ -133,7 +138,7 @@ impl<'d> Play<'d> {
     async fn wait(&self, until: Option<Timestamp>, under_way: &mut UnderWay<'d>) -> Heard {
         let wake_at = until.map_or(under_way.renew_at, |until| until.min(under_way.renew_at));
         let mut time = self.driver.clock.sleep_until(wake_at).fuse();
-        let mut nudged = self.signals.nudged().fuse();
+        let mut nudged = std::pin::pin!(self.is_superseded().fuse());
         select_biased! {
             () = nudged => Heard::Nudged,
             () = time => Heard::Time,
@@ -181,14 +186,14 @@ impl<'d> Play<'d> {
         async move { Heard::Renewed(driver.store.renew(key, &claim, lease_until).await) }.boxed()
     }
 
-    /// Cancels the turn where a newer message takes its place.
-    fn supersede(&mut self, last: Option<Position>) -> Result<(), ProtocolError> {
-        let newest = self.turn.input().last().map(|message| message.position);
-        let is_newer = last.is_none_or(|last| newest.is_some_and(|newest| newest < last));
-        if is_newer && self.bot.settings().on_busy == OnBusy::Latest {
-            self.turn.handle(&self.bot, Input::Cancel(CancelReason::Superseded), self.now())?;
+    /// Ends when a newer message is to take this turn's place, once.
+    async fn is_superseded(&self) {
+        match self.turn.input().last() {
+            Some(newest) if self.bot.settings().on_busy == OnBusy::Latest && !self.superseded => {
+                self.signals.newer_than(newest.position).await
+            }
+            Some(_) | None => futures_util::future::pending().await,
         }
-        Ok(())
     }
 
     fn now(&self) -> Timestamp {

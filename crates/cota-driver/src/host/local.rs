@@ -132,8 +132,8 @@ impl Host {
 
     /// Answers a doorbell: takes the claim if it is to be had.
     async fn hear(&self, key: &ConversationKey) {
-        if let Some(signals) = lock(&self.running).get(key) {
-            return signals.nudge();
+        if lock(&self.running).contains_key(key) {
+            return;
         }
         if self.stopping.load(Ordering::Acquire) {
             return;
@@ -154,7 +154,7 @@ impl Host {
         add(&self.metrics.running, 1);
         let key = key.clone();
         self.spawn.spawn(Box::pin(async move {
-            let ended = Running { host: &host, key: &key };
+            let ended = Running { host: &host, key: &key, signals: &signals };
             let terms = DriveTerms { go_on: !host.stopping.load(Ordering::Acquire), invocation: None };
             let driven = host.driver.drive(&key, claimed, accepted, host.as_ref(), &signals, terms).await;
             drop(ended);
@@ -172,11 +172,17 @@ impl Host {
 struct Running<'h> {
     host: &'h Host,
     key: &'h ConversationKey,
+    signals: &'h Arc<Signals>,
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        lock(&self.host.running).remove(self.key);
+        let mut running = lock(&self.host.running);
+        // The next message may have been accepted, and be driven, before this end is noticed.
+        if running.get(self.key).is_some_and(|signals| Arc::ptr_eq(signals, self.signals)) {
+            running.remove(self.key);
+        }
+        drop(running);
         self.host.metrics.running.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -227,7 +233,7 @@ impl Conversations for Host {
                     AfterAccept::Drive(claimed) => self.start_driving(key, claimed, Some(message)),
                     AfterAccept::Wait => {
                         if let Some(signals) = lock(&self.running).get(key) {
-                            signals.nudge();
+                            signals.nudge(position);
                         }
                     }
                     AfterAccept::Ring => self.driver.doorbell.ring(key, self.driver.clock.now()),
