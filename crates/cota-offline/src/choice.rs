@@ -11,7 +11,7 @@ use crate::situation::{Situation, Waiting};
 use crate::slots::takes_any_words;
 
 /// How sure another action must be to win over a form that the message has a value for.
-const SURE: f32 = 0.6;
+const SURE: f32 = 0.45;
 
 /// The probability below which a class adds nothing to the confidence.
 const SLIGHT: f32 = 0.05;

@@ -12,7 +12,7 @@ pub(crate) struct Sample {
 }
 
 /// Weights by place, then by class, so that a vector's rows are read one after the other.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) struct Classifier {
     classes: usize,
     weights: Vec<f32>,
@@ -21,9 +21,9 @@ pub(crate) struct Classifier {
 
 impl Classifier {
     /// Learns `classes` classes from samples over `places` places. The same samples give the same weights, bit for bit.
-    pub(crate) fn train(samples: &[&Sample], places: usize, classes: usize) -> Self {
+    pub(crate) fn train(samples: &[Sample], places: usize, classes: usize) -> Self {
         let mut classifier = Self { classes, weights: vec![0.0; places * classes], bias: vec![0.0; classes] };
-        let mut order: Vec<&Sample> = samples.to_vec();
+        let mut order: Vec<&Sample> = samples.iter().collect();
         let mut gradient = Vec::with_capacity(classes);
         for epoch in 0..epochs(samples.len()) {
             shuffle(&mut order, u64::from(epoch));
@@ -103,5 +103,36 @@ fn shuffle<T>(items: &mut [T], seed: u64) {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let other = usize::try_from((state >> 33) % (last as u64 + 1)).unwrap_or(0);
         items.swap(last, other);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_told_apart_is_told_apart() {
+        let sample = |places: &[u32], class| Sample { features: places.iter().map(|place| (*place, 0.5)).collect(), class };
+        let samples = [sample(&[0, 3], 0), sample(&[0, 1], 0), sample(&[1, 2], 1), sample(&[2, 3], 1), sample(&[4], 2)];
+        let classifier = Classifier::train(&samples, 8, 3);
+        for sample in &samples {
+            let probabilities = classifier.probabilities(&sample.features);
+            assert!(probabilities[sample.class] > 0.8, "{sample:?} has {probabilities:?}");
+            assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn a_shuffle_loses_nothing_and_depends_on_its_seed_alone() {
+        let shuffled = |seed| {
+            let mut items: Vec<u32> = (0..50).collect();
+            shuffle(&mut items, seed);
+            items
+        };
+        let mut sorted = shuffled(7);
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..50).collect::<Vec<_>>());
+        assert_eq!(shuffled(7), shuffled(7));
+        assert_ne!(shuffled(7), shuffled(8));
     }
 }

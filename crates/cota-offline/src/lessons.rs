@@ -63,9 +63,8 @@ struct Question {
 }
 
 impl Lessons {
-    /// Rehearses the examples. The samples are those of the classes, in the examples' order; the flag tells whether the
-    /// sample is of the first choice after a message.
-    pub(crate) fn learn(bot: &Bot, lexicon: &Lexicon, vocabulary: &Vocabulary) -> (Self, Vec<(Sample, bool)>) {
+    /// Rehearses the examples. The samples are those of the classes, in the examples' order.
+    pub(crate) fn learn(bot: &Bot, lexicon: &Lexicon, vocabulary: &Vocabulary) -> (Self, Vec<Sample>) {
         let each_answer = answers(bot) <= MOST_ANSWER_CLASSES;
         let mut lessons = Self::default();
         let mut known = BTreeMap::new();
@@ -82,7 +81,7 @@ impl Lessons {
                 if situation.last().is_none() {
                     lessons.add_message(class, vocabulary.message(situation.text()), why);
                 }
-                samples.push((Sample { features: vocabulary.situation(&situation), class }, situation.last().is_none()));
+                samples.push(Sample { features: vocabulary.situation(&situation), class });
             }
             Lesson::Question { form, slot, thought, texts } => {
                 let heard = vocabulary.message(&tracker.latest_user().map(result_text).unwrap_or_default());

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::calibrate::threshold;
 use crate::choice::Chooser;
-use crate::classifier::{Classifier, Sample};
+use crate::classifier::Classifier;
 use crate::features::Vocabulary;
 use crate::lessons::{Lessons, most_classes};
 use crate::proxy;
@@ -36,8 +36,7 @@ impl ExamplesModel {
         let messages = steps.filter(|step| step.name == USER_UTTER).flat_map(|step| step.result.texts()).map(String::as_str);
         let vocabulary = Vocabulary::learn(messages, most_classes(bot));
         let (lessons, samples) = Lessons::learn(bot, &lexicon, &vocabulary);
-        let all: Vec<&Sample> = samples.iter().map(|(sample, _)| sample).collect();
-        let classifier = Classifier::train(&all, vocabulary.places(), lessons.count());
+        let classifier = Classifier::train(&samples, vocabulary.places(), lessons.count());
         let threshold = threshold(&lessons);
         Self { lexicon, vocabulary, lessons, classifier, threshold }
     }

@@ -279,3 +279,39 @@ fn lowered(text: &str) -> Vec<char> {
 fn lower(letter: char) -> char {
     letter.to_lowercase().next().unwrap_or(letter)
 }
+
+#[cfg(test)]
+mod tests {
+    use cota_core::bot::Pattern;
+
+    use super::*;
+
+    fn found(values: &[&str], pattern: Option<&str>, text: &str) -> Vec<String> {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        let pattern = pattern.map(|pattern| Pattern::new(pattern).unwrap());
+        let slot = Slot { name: "slot".to_owned(), description: String::new(), prompt: None, llm: None, values, pattern, examples: vec![] };
+        let finder = Finder { terms: terms_of(&slot), slot };
+        finder.find(text, &lowered(text)).into_iter().map(|found| found.value).collect()
+    }
+
+    #[test]
+    fn values_are_found_in_the_order_of_the_message() {
+        type Case<'a> = (&'a [&'a str], Option<&'a str>, &'a str, &'a [&'a str]);
+        let cases: &[Case<'_>] = &[
+            (&["Oslo", "Bergen"], None, "bergen, then OSLO.", &["Bergen", "Oslo"]),
+            (&["York", "New York"], None, "from York to New York", &["York", "New York"]),
+            (&["Oslo"], None, "the Oslofjord, ColOslo, Oslo2", &[]),
+            (&["Tromsø"], None, "TROMSØ?", &["Tromsø"]),
+            (&["北京", "上海"], None, "北京和上海人", &["北京", "上海"]),
+            (&["C++"], None, "is C++ fast", &["C++"]),
+            (&[], Some(r"\bin ([A-Z]\w+)"), "in Oslo or in Bergen", &["Oslo", "Bergen"]),
+            (&["oslo"], Some(r"\b[A-Z]\w+"), "Oslo", &["oslo"]),
+            (&["tomorrow"], Some("tomorrow(?: morning)?"), "tomorrow morning", &["tomorrow morning"]),
+            (&[], Some("x*"), "abc", &[]),
+            (&[""], None, "abc", &[]),
+        ];
+        for (values, pattern, text, expected) in cases {
+            assert_eq!(found(values, *pattern, text), *expected, "{values:?} {pattern:?} in {text:?}");
+        }
+    }
+}

@@ -62,6 +62,8 @@ fn conversations() {
             ],
             &[r#"Note{"note":"feed the cat at noon","colour":"green"}"#],
         ),
+        // A slot that takes any words does not swallow what is clearly something else.
+        (&[("take a note", "What shall I note?"), ("what is the weather in Oslo?", "Which day?")], &[]),
         // A value that the list does not have is asked for again.
         (&[("take a note", "What shall I note?"), ("feed the cat", "In which colour?"), ("purple", "In which colour?")], &[]),
         (&[("good morning", "Hello!"), ("thank you!", "You are welcome.")], &[]),
