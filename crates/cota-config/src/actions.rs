@@ -183,9 +183,7 @@ fn pattern(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<Pattern> {
 }
 
 fn llm(fields: &Fields<'_>, scope: &Scope<'_>, report: &mut Report<'_>) -> Option<String> {
-    let name = fields.text("llm", report)?;
-    let span = fields.get("llm").map_or(fields.span, |node| node.span);
-    scope.llms.llm(&name, span, report)
+    scope.llms.llm(fields.get("llm")?, report)
 }
 
 /// Older forms fill their slots by `updater.prompt`, and word the result by their own `prompt`. Here a form's `prompt`

@@ -5,7 +5,7 @@ use cota_core::limits;
 
 use crate::actions::{self, Scope};
 use crate::codes;
-use crate::fields::{Fields, list, text};
+use crate::fields::{Fields, list};
 use crate::keys;
 use crate::nearest::nearest;
 use crate::node::{Node, Span};
@@ -150,7 +150,7 @@ fn llm_policy(fields: &Fields<'_>, scope: &Scope<'_>, report: &mut Report<'_>) -
 fn read_llms(node: &Node, scope: &Scope<'_>, default: &mut Option<String>, by_action: &mut Vec<(String, String)>, report: &mut Report<'_>) {
     if let Some(map) = node.as_map() {
         for entry in map.entries() {
-            let llm = text(&entry.value, "an LLM's name", report).and_then(|name| scope.llms.llm(&name, entry.value.span, report));
+            let llm = scope.llms.llm(&entry.value, report);
             if entry.key == "default" {
                 *default = llm;
             } else {
@@ -169,16 +169,16 @@ fn read_llms(node: &Node, scope: &Scope<'_>, default: &mut Option<String>, by_ac
 
 /// One entry: a name alone, or a name and the action it is for.
 fn read_llm(node: &Node, scope: &Scope<'_>, default: &mut Option<String>, by_action: &mut Vec<(String, String)>, report: &mut Report<'_>) {
-    if let Some(name) = node.as_text() {
-        *default = scope.llms.llm(&name, node.span, report);
+    if node.as_map().is_none() {
+        *default = scope.llms.llm(node, report);
         return;
     }
     let Some(fields) = Fields::read(node, &keys::POLICY_LLM, report) else { return };
-    let Some(name) = fields.text("name", report) else {
+    let Some(name) = fields.get("name") else {
         report.add(&codes::MISSING_KEY, node.span, || say("an entry of `llms` needs a `name`"));
         return;
     };
-    let llm = scope.llms.llm(&name, fields.get("name").map_or(node.span, |node| node.span), report);
+    let llm = scope.llms.llm(name, report);
     match fields.get("action") {
         Some(action) => by_action.extend(actions::named(action, "`action`", scope, report).zip(llm)),
         None => *default = llm,

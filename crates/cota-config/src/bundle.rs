@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::files;
+#[cfg(feature = "yaml")]
 use crate::load::Trees;
 
 /// The version of the bundle's own format.
@@ -44,6 +45,7 @@ pub enum BundleError {
 }
 
 impl Bundle {
+    #[cfg(feature = "yaml")]
     pub(crate) fn of_trees(name: &str, trees: &Trees) -> Self {
         let files: BTreeMap<String, Json> = trees.iter().map(|(path, tree)| (path.clone(), tree.to_json())).collect();
         Self { cota_bundle: VERSION, name: name.to_owned(), digest: digest(&files), files }

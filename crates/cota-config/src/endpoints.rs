@@ -10,7 +10,7 @@ use crate::fields::{Fields, text};
 use crate::keys;
 use crate::names::Names;
 use crate::nearest::nearest;
-use crate::node::{Entry, Map, Node, Span, Value};
+use crate::node::{Entry, Map, Node, Span, Value, canonical_number};
 use crate::report::{Report, say, shown};
 
 const TYPES: [&str; 4] = ["openai", "openai-rag", "custom", "examples"];
@@ -112,9 +112,7 @@ fn llm(entry: &Entry, names: &Names, report: &mut Report<'_>) -> Option<Llm> {
         report.add(&codes::MISSING_KEY, entry.key_span, || say(format!("the LLM `{}` needs a `model`", entry.key)));
     }
     let attempts = fields.whole("retry_attempts", 0..=100, report).unwrap_or(ATTEMPTS).max(1);
-    let fallback = fields
-        .text("fallback_model", report)
-        .and_then(|name| names.llm(&name, fields.get("fallback_model").map_or(fields.span, |node| node.span), report));
+    let fallback = fields.get("fallback_model").and_then(|node| names.llm(node, report));
     Some(Llm {
         name: entry.key.clone(),
         apibase: address(entry, &fields, &kind, report),
@@ -141,9 +139,9 @@ fn kind(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<LlmKind> {
         "custom" => Some(LlmKind::Custom),
         "examples" => Some(LlmKind::Examples),
         _ => {
-            let span = fields.get("type").map_or(fields.span, |node| node.span);
-            report.add(&codes::UNKNOWN_LLM_TYPE, span, || {
-                say(format!("there is no LLM of type `{written}`")).suggest(nearest(&written, TYPES))
+            let node = fields.get("type")?;
+            report.add(&codes::UNKNOWN_LLM_TYPE, node.span, || {
+                say(format!("there is no LLM of type {}", shown(node))).suggest(nearest(&written, TYPES))
             });
             None
         }
@@ -195,13 +193,11 @@ fn extra(fields: &Fields<'_>, report: &mut Report<'_>) -> JsonMap<String, Json> 
 /// A value as the request takes it: a number in an unusual spelling is a number.
 fn request_value(node: &Node) -> Json {
     match &node.value {
-        Value::Text(text) => {
-            let is_usual = text.parse::<f64>().is_ok_and(|number| Json::from(number).to_string() == *text) || text.parse::<i64>().is_ok();
-            match node.as_number() {
-                Some(number) if !is_usual => Json::from(number),
-                Some(_) | None => Json::String(text.clone()),
-            }
-        }
+        // A text in a number's JSON spelling was quoted, and is a text.
+        Value::Text(text) => match node.as_number() {
+            Some(number) if canonical_number(text).is_none() => Json::from(number),
+            Some(_) | None => Json::String(text.clone()),
+        },
         Value::List(items) => Json::Array(items.iter().map(request_value).collect()),
         Value::Map(map) => {
             map.entries().iter().map(|entry| (entry.key.clone(), request_value(&entry.value))).collect::<JsonMap<_, _>>().into()

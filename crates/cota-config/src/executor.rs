@@ -50,7 +50,8 @@ fn mock(fields: &Fields<'_>, output: &[String], report: &mut Report<'_>) -> Opti
 
 fn kind(fields: &Fields<'_>, target: Target, report: &mut Report<'_>) -> Option<ExecutorKind> {
     let written = fields.text("type", report).unwrap_or_else(|| "http".to_owned());
-    match written.trim().to_ascii_lowercase().as_str() {
+    let written = written.trim().to_ascii_lowercase();
+    match written.as_str() {
         "http" => http(fields, report).map(ExecutorKind::Http),
         "script" => script(fields, target, report).map(ExecutorKind::Script),
         "python" | "plugin" => {
@@ -58,9 +59,9 @@ fn kind(fields: &Fields<'_>, target: Target, report: &mut Report<'_>) -> Option<
         }
         "mcp" => Some(unsupported(fields, &written, "Call the tool over HTTP until MCP servers are supported", report)),
         _ => {
-            let span = fields.get("type").map_or(fields.span, |node| node.span);
-            report.add(&codes::UNKNOWN_EXECUTOR, span, || {
-                say(format!("there is no executor of type `{written}`")).suggest(nearest(&written, TYPES))
+            let node = fields.get("type")?;
+            report.add(&codes::UNKNOWN_EXECUTOR, node.span, || {
+                say(format!("there is no executor of type {}", shown(node))).suggest(nearest(&written, TYPES))
             });
             None
         }

@@ -15,11 +15,6 @@ pub(crate) fn is_policy(path: &str) -> bool {
     path.starts_with("policy/") && is_yaml(path)
 }
 
-/// Whether it holds conversation tests.
-pub(crate) fn is_test(path: &str) -> bool {
-    path.starts_with("tests/") && is_yaml(path)
-}
-
 /// Whether the bot is made of it, and a bundle holds it.
 pub(crate) fn is_part(path: &str) -> bool {
     path == AGENT || path == ENDPOINTS || is_overlay(path) || is_policy(path)
@@ -29,6 +24,6 @@ fn is_overlay(path: &str) -> bool {
     path.strip_prefix("endpoints.").and_then(|rest| rest.strip_suffix(".yml")).is_some_and(|name| !name.is_empty() && !name.contains('/'))
 }
 
-fn is_yaml(path: &str) -> bool {
+pub(crate) fn is_yaml(path: &str) -> bool {
     path.ends_with(".yml") || path.ends_with(".yaml")
 }

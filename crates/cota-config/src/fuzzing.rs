@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::{Options, load, tests};
 
 /// Loads a bot of arbitrary bytes: one file, or several after lines of `=== path`.
-#[cfg(feature = "yaml")]
 pub fn bot_yaml(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut files = BTreeMap::new();

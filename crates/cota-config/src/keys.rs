@@ -111,36 +111,57 @@ pub(crate) const DIALOGUE_EXAMPLE: Keys = Keys { what: "an example", known: &["t
 pub(crate) const RULE: Keys = Keys { what: "a rule", known: &["title", "actions", "during_form"], old: &[] };
 pub(crate) const STEP: Keys = Keys { what: "a step", known: &["name", "thought", "result"], old: &[] };
 pub(crate) const RESULT: Keys = Keys { what: "a result", known: &["text"], old: &[] };
-pub(crate) const TESTS_FILE: Keys = Keys { what: "a tests file", known: &["tests"], old: &[] };
-pub(crate) const TEST: Keys = Keys { what: "a test", known: &["name", "steps", "llm"], old: &[] };
-pub(crate) const TEST_STEP: Keys = Keys { what: "a test's step", known: &["user", "bot", "action"], old: &[] };
-pub(crate) const TEXT_CHECK: Keys = Keys { what: "a text's check", known: &["equals", "contains", "not_contains", "matches"], old: &[] };
-pub(crate) const ACTION_CHECK: Keys = Keys { what: "an action's check", known: &["name", "slots", "state", "result"], old: &[] };
-
-/// Every table with its place in the schemas, for the test that compares them.
 #[cfg(test)]
-pub(crate) const ALL: &[(&Keys, &str, &str)] = &[
-    (&AGENT, "agent", ""),
-    (&SYSTEM, "agent", "system"),
-    (&DIALOGUE, "agent", "dialogue"),
-    (&USER_PROXY, "agent", "user_proxy"),
-    (&POLICY, "agent", "policy"),
-    (&POLICY_CONFIG, "agent", "policy_config"),
-    (&POLICY_LLM, "agent", "policy_llm"),
-    (&ACTION, "agent", "action"),
-    (&SLOT, "agent", "slot"),
-    (&EXECUTER, "agent", "executer"),
-    (&ENDPOINTS, "endpoints", ""),
-    (&LLM, "endpoints", "llm"),
-    (&STORE, "endpoints", "base_store"),
-    (&POLICY_FILE, "policy", ""),
-    (&DIALOGUE_EXAMPLE, "policy", "example"),
-    (&RULE, "policy", "rule"),
-    (&STEP, "policy", "step"),
-    (&RESULT, "policy", "result"),
-    (&TESTS_FILE, "tests", ""),
-    (&TEST, "tests", "test"),
-    (&TEST_STEP, "tests", "step"),
-    (&TEXT_CHECK, "tests", "text_check"),
-    (&ACTION_CHECK, "tests", "action_check"),
-];
+mod tests {
+    use serde_json::Value as Json;
+
+    use super::*;
+    use crate::tests::{ACTION_CHECK, TEST, TEST_STEP, TESTS_FILE, TEXT_CHECK};
+
+    /// Every table with its schema and its definition there; an empty name is the schema itself.
+    const ALL: &[(&Keys, &str, &str)] = &[
+        (&AGENT, "agent", ""),
+        (&SYSTEM, "agent", "system"),
+        (&DIALOGUE, "agent", "dialogue"),
+        (&USER_PROXY, "agent", "user_proxy"),
+        (&POLICY, "agent", "policy"),
+        (&POLICY_CONFIG, "agent", "policy_config"),
+        (&POLICY_LLM, "agent", "policy_llm"),
+        (&ACTION, "agent", "action"),
+        (&SLOT, "agent", "slot"),
+        (&EXECUTER, "agent", "executer"),
+        (&ENDPOINTS, "endpoints", ""),
+        (&LLM, "endpoints", "llm"),
+        (&STORE, "endpoints", "base_store"),
+        (&POLICY_FILE, "policy", ""),
+        (&DIALOGUE_EXAMPLE, "policy", "example"),
+        (&RULE, "policy", "rule"),
+        (&STEP, "policy", "step"),
+        (&RESULT, "policy", "result"),
+        (&TESTS_FILE, "tests", ""),
+        (&TEST, "tests", "test"),
+        (&TEST_STEP, "tests", "step"),
+        (&TEXT_CHECK, "tests", "text_check"),
+        (&ACTION_CHECK, "tests", "action_check"),
+    ];
+
+    /// The format's keys and their other spellings. Keys of older bots are left out: an editor should not offer them.
+    fn expected(keys: &Keys) -> Vec<&str> {
+        let synonyms = keys.old.iter().filter(|(_, becomes)| matches!(becomes, Old::Synonym(_))).map(|(old, _)| *old);
+        let mut all: Vec<&str> = keys.known.iter().copied().chain(synonyms).collect();
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn the_schemas_have_the_keys_that_are_read() {
+        for (keys, schema, definition) in ALL {
+            let path = format!("{}/../../schemas/{schema}.schema.json", env!("CARGO_MANIFEST_DIR"));
+            let json: Json = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            let object = if definition.is_empty() { &json } else { &json["$defs"][definition] };
+            let mut properties: Vec<&str> = object["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+            properties.sort_unstable();
+            assert_eq!(properties, expected(keys), "{schema} {definition}");
+        }
+    }
+}

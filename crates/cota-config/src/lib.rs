@@ -4,7 +4,7 @@
 //! reading, and Lambda and Workers hand over a [`Bundle`].
 //!
 //! **Key decision: parse once, into a tree that knows where everything is written.** YAML and bundles become the same
-//! [`Node`]s, and one reader turns those into the core's types. So a bundle means what its folder means, every problem of a
+//! tree, and one reader turns those into the core's types. So a bundle means what its folder means, every problem of a
 //! bot is found in one run with file, line and column, and the Worker carries no YAML code (feature `yaml`).
 //!
 //! - [`load`] and [`load_bundle`]: the way in. [`Diagnostic`]: what is wrong, and [`codes`] every kind of it.
@@ -25,6 +25,7 @@ mod fields;
 mod files;
 #[cfg(feature = "yaml")]
 mod folder;
+#[cfg(feature = "yaml")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod keys;
@@ -38,6 +39,7 @@ mod report;
 mod rules;
 mod secrets;
 mod sources;
+#[cfg(feature = "yaml")]
 pub mod tests;
 #[cfg(feature = "yaml")]
 mod yaml;
@@ -49,9 +51,9 @@ use cota_core::bot::Bot;
 pub use bundle::{Bundle, BundleError};
 pub use diagnostic::{Diagnostic, Severity, render, summary};
 pub use endpoints::StoreChoice;
-pub use node::{Entry, FileId, Map, Node, Place, Range, Span, Value};
 
 use environment::Environment;
+use node::{Node, Span};
 use report::Report;
 
 /// A bot folder: paths relative to it, with `/`, and the files' texts. Files that are no part of a bot are ignored.

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use crate::codes;
+use crate::fields::text;
 use crate::nearest::nearest;
-use crate::node::Span;
-use crate::report::{Report, say};
+use crate::node::{Node, Span};
+use crate::report::{Report, say, shown};
 
 /// A set of defined names.
 #[derive(Default)]
@@ -52,16 +53,19 @@ impl Names {
         resolved
     }
 
-    /// The LLM that is meant; an unknown one is reported. `self` are the configured LLMs.
-    pub(crate) fn llm(&self, name: &str, span: Span, report: &mut Report<'_>) -> Option<String> {
-        let resolved = self.resolve(name).map(str::to_owned);
+    /// The LLM that a value names; an unknown one is reported. `self` are the configured LLMs.
+    pub(crate) fn llm(&self, node: &Node, report: &mut Report<'_>) -> Option<String> {
+        let name = text(node, "an LLM's name", report)?;
+        let resolved = self.resolve(&name).map(str::to_owned);
         if resolved.is_none() && self.is_empty() {
-            report.add(&codes::LLM_NOT_CONFIGURED, span, || {
-                say(format!("the LLM `{name}` is not configured, so the offline model takes its place"))
+            report.add(&codes::LLM_NOT_CONFIGURED, node.span, || {
+                say(format!("the LLM {} is not configured, so the offline model takes its place", shown(node)))
                     .help("describe it under `llms` in endpoints.yml")
             });
-        } else if resolved.is_none() {
-            report.add(&codes::UNKNOWN_LLM, span, || say(format!("endpoints.yml has no LLM `{name}`")).suggest(self.nearest(name)));
+        } else if resolved.is_none() && !node.is_pending() {
+            report.add(&codes::UNKNOWN_LLM, node.span, || {
+                say(format!("endpoints.yml has no LLM {}", shown(node))).suggest(self.nearest(&name))
+            });
         }
         resolved
     }

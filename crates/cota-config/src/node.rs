@@ -4,58 +4,58 @@ use serde_json::{Map as JsonMap, Number, Value as Json};
 
 /// Index of a file among the sources of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileId(pub u32);
+pub(crate) struct FileId(pub u32);
 
 /// A place in a text: line and column in characters, both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub(crate) struct Place {
     /// The line.
-    pub line: u32,
+    pub(crate) line: u32,
     /// The column.
-    pub column: u32,
+    pub(crate) column: u32,
 }
 
 /// From one place to another; the end is exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Range {
+pub(crate) struct Range {
     /// Where it starts.
-    pub start: Place,
+    pub(crate) start: Place,
     /// Where it ends.
-    pub end: Place,
+    pub(crate) end: Place,
 }
 
 /// Where a value or a key is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Span {
+pub(crate) struct Span {
     /// In which file.
-    pub file: FileId,
+    pub(crate) file: FileId,
     /// Where in it; unknown in a bundle, which keeps no positions.
-    pub range: Option<Range>,
+    pub(crate) range: Option<Range>,
 }
 
 impl Span {
     /// Somewhere in a file.
     #[must_use]
-    pub fn of_file(file: FileId) -> Self {
+    pub(crate) fn of_file(file: FileId) -> Self {
         Self { file, range: None }
     }
 
     /// The file without the place: for what concerns all of it.
     #[must_use]
-    pub fn whole_file(self) -> Self {
+    pub(crate) fn whole_file(self) -> Self {
         Self::of_file(self.file)
     }
 }
 
 /// A value and where it is written. Equality looks at values only.
 #[derive(Clone, Debug, Default)]
-pub struct Node {
+pub(crate) struct Node {
     /// The value.
-    pub value: Value,
+    pub(crate) value: Value,
     /// Where it is written.
-    pub span: Span,
+    pub(crate) span: Span,
     /// Whether part of it was taken from the environment, so that no message may show it.
-    pub from_environment: bool,
+    pub(crate) from_environment: bool,
 }
 
 /// What a value is.
@@ -63,7 +63,7 @@ pub struct Node {
 /// A plain YAML scalar is a number only if its text is the number's JSON spelling: `7` is, `007` and `1.10` stay text. So
 /// every scalar can be had again as it was written, from YAML and from a bundle alike.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Value {
+pub(crate) enum Value {
     /// Nothing: `null`, `~` or no value at all.
     #[default]
     Null,
@@ -81,19 +81,19 @@ pub enum Value {
 
 /// A map in the author's order. Its keys are distinct.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Map {
+pub(crate) struct Map {
     entries: Vec<Entry>,
 }
 
 /// One entry of a map.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The key.
-    pub key: String,
+    pub(crate) key: String,
     /// Where the key is written.
-    pub key_span: Span,
+    pub(crate) key_span: Span,
     /// The value.
-    pub value: Node,
+    pub(crate) value: Node,
 }
 
 impl PartialEq for Node {
@@ -117,13 +117,13 @@ impl Map {
 
     /// The value of a key.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
     }
 
     /// The entries in order.
     #[must_use]
-    pub fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
@@ -145,13 +145,13 @@ impl Map {
 impl Node {
     /// A value of a file whose places are not known.
     #[must_use]
-    pub fn new(value: Value, span: Span) -> Self {
+    pub(crate) fn new(value: Value, span: Span) -> Self {
         Self { value, span, from_environment: false }
     }
 
     /// The entries, if it is a map.
     #[must_use]
-    pub fn as_map(&self) -> Option<&Map> {
+    pub(crate) fn as_map(&self) -> Option<&Map> {
         match &self.value {
             Value::Map(map) => Some(map),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => None,
@@ -160,7 +160,7 @@ impl Node {
 
     /// The items, if it is a list.
     #[must_use]
-    pub fn as_list(&self) -> Option<&[Node]> {
+    pub(crate) fn as_list(&self) -> Option<&[Node]> {
         match &self.value {
             Value::List(items) => Some(items),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => None,
@@ -169,7 +169,7 @@ impl Node {
 
     /// A scalar as it was written; nothing for a null, a list or a map.
     #[must_use]
-    pub fn as_text(&self) -> Option<String> {
+    pub(crate) fn as_text(&self) -> Option<String> {
         match &self.value {
             Value::Text(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
@@ -180,19 +180,19 @@ impl Node {
 
     /// Whether it still waits for a variable of the environment.
     #[must_use]
-    pub fn is_pending(&self) -> bool {
+    pub(crate) fn is_pending(&self) -> bool {
         self.from_environment && matches!(&self.value, Value::Text(text) if text.contains("${"))
     }
 
     /// Whether there is nothing.
     #[must_use]
-    pub fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
     }
 
     /// A number, in whatever spelling.
     #[must_use]
-    pub fn as_number(&self) -> Option<f64> {
+    pub(crate) fn as_number(&self) -> Option<f64> {
         match &self.value {
             Value::Number(number) => number.as_f64(),
             Value::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
@@ -202,7 +202,7 @@ impl Node {
 
     /// A yes or no, also in the words of YAML 1.1.
     #[must_use]
-    pub fn as_bool(&self) -> Option<bool> {
+    pub(crate) fn as_bool(&self) -> Option<bool> {
         match &self.value {
             Value::Bool(flag) => Some(*flag),
             Value::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
@@ -216,7 +216,7 @@ impl Node {
 
     /// What it is, for a message.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match &self.value {
             Value::Null => "nothing",
             Value::Bool(_) => "true or false",
@@ -251,7 +251,7 @@ impl Node {
 
     /// The tree as JSON, nothing lost but the places.
     #[must_use]
-    pub fn to_json(&self) -> Json {
+    pub(crate) fn to_json(&self) -> Json {
         match &self.value {
             Value::Null => Json::Null,
             Value::Bool(flag) => Json::Bool(*flag),
@@ -264,7 +264,7 @@ impl Node {
 
     /// The tree of a JSON value of a file.
     #[must_use]
-    pub fn from_json(json: Json, file: FileId) -> Self {
+    pub(crate) fn from_json(json: Json, file: FileId) -> Self {
         let span = Span::of_file(file);
         let value = match json {
             Json::Null => Value::Null,
@@ -281,7 +281,7 @@ impl Node {
 }
 
 /// A number if its JSON spelling is the text itself.
-fn canonical_number(text: &str) -> Option<Number> {
+pub(crate) fn canonical_number(text: &str) -> Option<Number> {
     if !text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
         return None;
     }

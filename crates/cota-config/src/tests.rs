@@ -6,11 +6,16 @@ use serde_json::Value as Json;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::fields::{self, Fields, text};
-#[cfg(feature = "yaml")]
-use crate::files;
-use crate::keys;
+use crate::files::is_yaml;
+use crate::keys::Keys;
 use crate::node::{Node, Span};
 use crate::report::{Report, say};
+
+pub(crate) const TESTS_FILE: Keys = Keys { what: "a tests file", known: &["tests"], old: &[] };
+pub(crate) const TEST: Keys = Keys { what: "a test", known: &["name", "steps", "llm"], old: &[] };
+pub(crate) const TEST_STEP: Keys = Keys { what: "a test's step", known: &["user", "bot", "action"], old: &[] };
+pub(crate) const TEXT_CHECK: Keys = Keys { what: "a text's check", known: &["equals", "contains", "not_contains", "matches"], old: &[] };
+pub(crate) const ACTION_CHECK: Keys = Keys { what: "an action's check", known: &["name", "slots", "state", "result"], old: &[] };
 
 /// One conversation and what must come of it.
 #[derive(Clone, Debug)]
@@ -105,12 +110,11 @@ impl TextCheck {
 }
 
 /// The tests of a bot folder, and every problem in them. A test with a problem is left out.
-#[cfg(feature = "yaml")]
 #[must_use]
 pub fn read(files: &crate::Files) -> (Vec<ConversationTest>, Vec<Diagnostic>) {
     let mut report = Report::default();
     let mut tests = Vec::new();
-    for (path, text) in files.iter().filter(|(path, _)| files::is_test(path)) {
+    for (path, text) in files.iter().filter(|(path, _)| is_test(path)) {
         let file = report.sources.add(path, Some(text));
         if let Some(tree) = crate::yaml::parse(text, file, &mut report) {
             read_file(path, &tree, &mut tests, &mut report);
@@ -119,14 +123,17 @@ pub fn read(files: &crate::Files) -> (Vec<ConversationTest>, Vec<Diagnostic>) {
     (tests, report.finish())
 }
 
-#[cfg(feature = "yaml")]
+fn is_test(path: &str) -> bool {
+    path.starts_with("tests/") && is_yaml(path)
+}
+
 fn read_file(path: &str, tree: &Node, tests: &mut Vec<ConversationTest>, report: &mut Report<'_>) {
-    let Some(fields) = Fields::read(tree, &keys::TESTS_FILE, report) else { return };
+    let Some(fields) = Fields::read(tree, &TESTS_FILE, report) else { return };
     tests.extend(fields.list("tests", report).iter().filter_map(|node| test(path, node, report)));
 }
 
 fn test(path: &str, node: &Node, report: &mut Report<'_>) -> Option<ConversationTest> {
-    let fields = Fields::read(node, &keys::TEST, report)?;
+    let fields = Fields::read(node, &TEST, report)?;
     let Some(name) = fields.text("name", report) else {
         bad(node.span, "a test needs a `name`", report);
         return None;
@@ -153,7 +160,7 @@ fn test(path: &str, node: &Node, report: &mut Report<'_>) -> Option<Conversation
 }
 
 fn step(node: &Node, report: &mut Report<'_>) -> Option<TestStep> {
-    let fields = Fields::read(node, &keys::TEST_STEP, report)?;
+    let fields = Fields::read(node, &TEST_STEP, report)?;
     let [entry] = fields.entries() else {
         bad(node.span, "a step is one of `user`, `bot` and `action`", report);
         return None;
@@ -172,7 +179,7 @@ fn text_check(node: &Node, what: &str, report: &mut Report<'_>) -> Option<TextCh
     if node.as_map().is_none() {
         return text(node, what, report).map(|text| TextCheck { equals: Some(text), ..TextCheck::default() });
     }
-    let fields = Fields::read(node, &keys::TEXT_CHECK, report)?;
+    let fields = Fields::read(node, &TEXT_CHECK, report)?;
     let check = TextCheck {
         equals: fields.text("equals", report),
         contains: fields.texts("contains", report),
@@ -206,7 +213,7 @@ fn action_check(node: &Node, report: &mut Report<'_>) -> Option<ActionCheck> {
     if let Some(name) = node.as_text() {
         return Some(ActionCheck { name, slots: Vec::new(), state: None, result: None });
     }
-    let fields = Fields::read(node, &keys::ACTION_CHECK, report)?;
+    let fields = Fields::read(node, &ACTION_CHECK, report)?;
     let Some(name) = fields.text("name", report) else {
         bad(node.span, "an `action` needs a `name`", report);
         return None;

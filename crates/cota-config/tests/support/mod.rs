@@ -1,6 +1,6 @@
 //! Bot folders for the tests.
 #![allow(dead_code, reason = "each test binary uses a part")]
-#![allow(unreachable_pub, reason = "shared by several test binaries")]
+#![allow(unreachable_pub, clippy::unwrap_used, reason = "shared by several test binaries, and by tests only")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
