@@ -211,3 +211,64 @@ fn place(marker: saphyr_parser::Marker) -> Place {
     let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     Place { line: number(marker.line()).max(1), column: number(marker.col()).saturating_add(1) }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+
+    fn tree(text: &str) -> Node {
+        parse(text, FileId(0), &mut Report::default()).unwrap()
+    }
+
+    fn any_json() -> impl Strategy<Value = Json> {
+        let leaf = prop_oneof![
+            Just(Json::Null),
+            any::<bool>().prop_map(Json::from),
+            any::<i64>().prop_map(Json::from),
+            (-1e6..1e6).prop_map(Json::from),
+            "[ -~\u{e0}-\u{ff}\u{4e00}-\u{4eff}\n]{0,20}".prop_map(Json::from),
+        ];
+        leaf.prop_recursive(4, 40, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Json::from),
+                prop::collection::hash_map("[a-z\"<:# ]{0,8}", inner, 0..5).prop_map(|fields| fields
+                    .into_iter()
+                    .filter(|(key, _)| key != "<<")
+                    .collect::<serde_json::Map<_, _>>()
+                    .into()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn json_is_the_same_tree_as_yaml_and_as_json(json in any_json()) {
+            let read = tree(&json.to_string());
+            prop_assert_eq!(&read, &Node::from_json(json.clone(), FileId(0)));
+            prop_assert_eq!(read.to_json(), json);
+        }
+    }
+
+    #[test]
+    fn scalars_are_what_yaml_says_they_are() {
+        let read = tree("a: 1\nb: '1'\nc: !!str 1\nd: yes\ne: ~\nf:\ng: true\nh: |\n  x\n  y\ni: >-\n  x\n  y\nj: 007\n1: k\n");
+        assert_eq!(
+            read.to_json(),
+            json!({"a": 1, "b": "1", "c": "1", "d": "yes", "e": null, "f": null, "g": true, "h": "x\ny\n", "i": "x y", "j": "007", "1": "k"})
+        );
+    }
+
+    #[test]
+    fn keys_and_values_know_their_places() {
+        let read = tree("a:\n  - é: [b]\n");
+        let list = read.as_map().unwrap().get("a").unwrap();
+        let map = list.as_list().unwrap().first().unwrap().as_map().unwrap();
+        let entry = map.entries().first().unwrap();
+        let place = |span: Span| span.range.map(|range| (range.start.line, range.start.column));
+        assert_eq!(place(entry.key_span), Some((2, 5)));
+        assert_eq!(place(entry.value.span), Some((2, 8)));
+    }
+}
