@@ -48,3 +48,5 @@ pub const BOT_ACTIONS: usize = 1_000;
 pub const BOT_EXAMPLES: usize = 100_000;
 /// Events between two snapshots of a conversation's state.
 pub const SNAPSHOT_EVENTS: u64 = 64;
+/// Titles of examples that a step's trace names: those that match longest.
+pub const TRACED_EXAMPLES: usize = 8;

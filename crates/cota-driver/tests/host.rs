@@ -196,6 +196,22 @@ async fn a_dead_hosts_turn_is_taken_up_when_its_lease_ends() {
 }
 
 #[tokio::test]
+async fn who_follows_a_conversation_here_hears_of_an_answer_that_was_given_elsewhere() {
+    let clock = TestClock::default();
+    let (driving, gate) = Stage::gated_at(bot(|_| {}), &clock);
+    let following = Stage::over(driving.store.clone(), bot(|_| {}), &clock, stage::echo);
+    let key = key("c");
+    driving.host.send(&key, message("m1", "one")).await.unwrap();
+    let mut updates = following.host.subscribe(&key, false);
+    following.host.send(&key, message("m2", "two")).await.unwrap();
+    gate.add_permits(100);
+    while !matches!(updates.next().await, Some(Update::Missed)) {}
+    let end = stage::settled(&following, &key, "m2").await;
+    assert_eq!(end.replies[0].text, "two");
+    assert_eq!(following.calls.load(Ordering::SeqCst), 0, "the other host has answered it");
+}
+
+#[tokio::test]
 async fn a_turn_that_kills_every_process_is_given_up_at_the_fourth_takeover() {
     let clock = TestClock::default();
     let stage = Stage::at(bot(|_| {}), &clock, |_| async { panic!("a defect in an effect") }.boxed());

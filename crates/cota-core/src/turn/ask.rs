@@ -61,7 +61,8 @@ impl Turn {
     pub(super) fn advance_ask(&mut self, cx: Cx<'_>, mut ask: Ask) {
         if let Thoughts::Wanted(from) = ask.thoughts {
             match dpl::thoughts(cx.bot, &self.tracker, acting(&ask.purpose), from) {
-                ThoughtSource::Ready { text, examples } => {
+                ThoughtSource::Ready { text, mut examples } => {
+                    examples.truncate(limits::TRACED_EXAMPLES);
                     self.state.trace.examples = examples;
                     ask.thoughts = Thoughts::Known(Some(text));
                 }

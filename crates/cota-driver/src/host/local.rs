@@ -24,6 +24,8 @@ use crate::store::{Acceptance, AfterAccept, ClaimOutcome, Claimed, Holder, NewMe
 
 /// How often the host looks for work that nobody alive drives, in milliseconds.
 const SWEEP_MS: u64 = 5_000;
+/// How often the host looks whether another process has answered, in milliseconds.
+const FOLLOW_MS: u64 = 200;
 /// Conversations kept in memory between their turns.
 const CACHED_CONVERSATIONS: usize = 2_000;
 
@@ -147,6 +149,23 @@ impl Host {
         }
     }
 
+    /// Looks now and then whether another process has answered a message, and tells those who follow the conversation here.
+    fn follow(&self, key: &ConversationKey, message: &InboxMessage) {
+        let Some(host) = self.this.upgrade() else { return };
+        let (key, sender, message_id) = (key.clone(), message.sender.clone(), message.message_id.clone());
+        let give_up = message.at.plus_ms(limits::TURN_MS);
+        self.spawn.spawn(Box::pin(async move {
+            let clock = &host.driver.clock;
+            while clock.now() < give_up {
+                clock.sleep_until(clock.now().plus_ms(FOLLOW_MS)).await;
+                if let Ok(Some(Progress::Answered { .. }) | None) = host.progress(&key, &sender, &message_id).await {
+                    break;
+                }
+            }
+            host.hub.publish(&key, &Update::Missed);
+        }));
+    }
+
     fn start_driving(&self, key: &ConversationKey, claimed: Claimed, accepted: Option<InboxMessage>) {
         let Some(host) = self.this.upgrade() else { return };
         let signals = Arc::new(Signals::default());
@@ -231,11 +250,10 @@ impl Conversations for Host {
                 self.hub.publish(key, &Update::Accepted(Arc::new(message.clone())));
                 match then {
                     AfterAccept::Drive(claimed) => self.start_driving(key, claimed, Some(message)),
-                    AfterAccept::Wait => {
-                        if let Some(signals) = lock(&self.running).get(key) {
-                            signals.nudge(position);
-                        }
-                    }
+                    AfterAccept::Wait => match lock(&self.running).get(key) {
+                        Some(signals) => signals.nudge(position),
+                        None => self.follow(key, &message),
+                    },
                     AfterAccept::Ring => self.driver.doorbell.ring(key, self.driver.clock.now()),
                 }
                 Ok(Sent::Accepted(position))
