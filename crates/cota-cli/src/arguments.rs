@@ -7,6 +7,7 @@ use std::str::FromStr;
 use lexopt::{Arg, Parser, ValueExt as _};
 
 use crate::failure::Failure;
+use crate::native::StorePlace;
 
 /// What a command takes.
 pub(crate) struct Takes {
@@ -82,6 +83,11 @@ impl Arguments {
             let known: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
             Failure::usage(format!("`{value}` is no value for --{name}: it takes {}", known.join(" or ")))
         })
+    }
+
+    /// Where conversations are kept, if that is said.
+    pub(crate) fn store(&self) -> Result<Option<StorePlace>, Failure> {
+        self.setting("store").map(|text| text.parse().map_err(Failure::usage)).transpose()
     }
 
     pub(crate) fn words(&self) -> &[String] {

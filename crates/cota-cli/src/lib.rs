@@ -13,11 +13,13 @@
 mod arguments;
 mod bots;
 mod commands;
+mod explain;
 mod failure;
 pub mod native;
 mod log;
 mod output;
 pub mod server;
+mod talk;
 
 use std::process::ExitCode;
 

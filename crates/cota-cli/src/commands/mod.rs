@@ -4,6 +4,8 @@ mod bundle;
 mod check;
 mod export;
 mod init;
+mod run;
+mod shell;
 
 use lexopt::{Arg, Parser, ValueExt as _};
 
@@ -23,6 +25,8 @@ struct Command {
 /// Every command, in the order of a bot's life.
 const COMMANDS: &[Command] = &[
     init::COMMAND,
+    shell::COMMAND,
+    run::COMMAND,
     check::COMMAND,
     bundle::COMMAND,
     export::COMMAND,

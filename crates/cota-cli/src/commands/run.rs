@@ -1,0 +1,180 @@
+//! `cota run`: bots served over HTTP and WebSocket.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cota_config::StoreChoice;
+use cota_driver::host::Host;
+use cota_driver::ports::Bots as _;
+use cota_effects::StandardEffects;
+use cota_gateway::Options;
+use cota_store_sqlite::Durability;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::level_filters::LevelFilter;
+
+use super::Command;
+use crate::arguments::{Arguments, Takes};
+use crate::failure::Failure;
+use crate::native::{Folders, LazyHttp, Opened, Reload, Scripts, StorePlace, TokioClock, unique_holder};
+use crate::output::{FORMATS, Format, print_line};
+use crate::{bots, log, server, talk};
+
+pub(super) const COMMAND: Command = Command {
+    name: "run",
+    summary: "serve bots over HTTP and WebSocket",
+    help: "\
+Usage: cota run [BOT...] [OPTIONS]
+
+Serves bots (default: those in the working directory); the first is the default one. Prints one line with the address
+once it accepts connections. A changed bot is served without a restart; after a change with errors the bot as it was
+goes on. SIGTERM and SIGINT let the running turns finish.
+
+  --host HOST              where to listen (default: 127.0.0.1)
+  --port PORT              0 takes any free one (default: 5005)
+  --store STORE            where conversations are kept: sqlite:PATH or memory (default: sqlite:.cota/cota.db)
+  --durability LEVEL       normal, or full: what was acknowledged survives a power failure (default: normal)
+  --log-level LEVEL        off, error, warn, info, debug or trace (default: info)
+  --log-format FORMAT      text or json (default: text)
+  --insecure-no-identity   listen on an address that others can reach, although callers are not identified: everybody
+                           may read and write every conversation
+
+Each option has a variable, such as COTA_PORT; an option comes before its variable, both before endpoints.yml.
+",
+    takes: Takes {
+        options: &["host", "port", "store", "durability", "log-level", "log-format"],
+        switches: &["insecure-no-identity"],
+        words: usize::MAX,
+    },
+    run,
+};
+
+/// Where to listen if nobody says.
+const HOST: &str = "127.0.0.1";
+/// The port if nobody says.
+const PORT: u16 = 5005;
+/// How often the bots' folders are looked at.
+const LOOK: Duration = Duration::from_millis(700);
+
+/// How bots are to be served.
+struct Settings {
+    host: String,
+    port: u16,
+    store: Option<StorePlace>,
+    durability: Durability,
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let level = arguments.parsed("log-level", "off, error, warn, info, debug or trace")?.unwrap_or(LevelFilter::INFO);
+    log::begin(level, arguments.choice("log-format", &FORMATS, Format::Text)?);
+    let settings = Settings::of(arguments)?;
+    let (folders, opened) = bots::open(bots::find(&arguments.paths())?)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| talk::no_runtime(&error))?;
+    runtime.block_on(serve(settings, Arc::new(folders), &opened))
+}
+
+impl Settings {
+    fn of(arguments: &Arguments) -> Result<Self, Failure> {
+        let host = arguments.setting("host").unwrap_or_else(|| HOST.to_owned());
+        if !is_loopback(&host) && !arguments.has("insecure-no-identity") {
+            return Err(Failure::usage(format!(
+                "others could reach {host}, and callers are not identified: everybody could read and write every conversation. \
+                 Listen on 127.0.0.1 behind a proxy that knows its callers, or say --insecure-no-identity"
+            )));
+        }
+        let port = arguments.parsed("port", "a number from 0 to 65535")?.unwrap_or(PORT);
+        let levels = [("normal", Durability::Normal), ("full", Durability::Full)];
+        let durability = arguments.choice("durability", &levels, Durability::Normal)?;
+        Ok(Self { host, port, store: arguments.store()?, durability })
+    }
+}
+
+async fn serve(settings: Settings, folders: Arc<Folders>, opened: &[Opened]) -> Result<(), Failure> {
+    let signals = count_signals()?;
+    let place = settings.store.unwrap_or_else(|| store_of(opened));
+    let (clock, holder) = (TokioClock::new(), unique_holder());
+    let store = place.open(settings.durability, &holder).map_err(|error| Failure::service(error.to_string()))?;
+    let scripts = Arc::new(Scripts::new(Arc::clone(&folders)));
+    let effects = Arc::new(StandardEffects::with_scripts(Arc::<LazyHttp>::default(), Arc::new(clock), scripts));
+    let host = talk::host(Arc::clone(&folders) as _, Arc::clone(&effects) as _, clock, store, holder.clone());
+
+    let listener = server::bind(&settings.host, settings.port).await.map_err(|error| Failure::service(error.to_string()))?;
+    let address = listener.local_addr().map_err(|error| Failure::service(error.to_string()))?;
+    tracing::info!(bots = ?folders.names(), store = %place, "serving");
+    print_line(format_args!("Listening on http://{address}"))?;
+    let options = Options { hosts: vec![settings.host], ..Options::new(Arc::new(clock), holder.0) };
+    tokio::spawn(keep_fresh(folders, effects));
+    tokio::spawn(take_up(Arc::clone(&host)));
+    tokio::select! {
+        () = server::serve(listener, host, options, after(signals.clone(), 1)) => Ok(()),
+        () = after(signals, 2) => Err(Failure::service("stopped before the running turns had finished; the next start takes them up")),
+    }
+}
+
+/// Where the first bot that says so wants conversations kept.
+fn store_of(opened: &[Opened]) -> StorePlace {
+    let chosen = opened.iter().find_map(|bot| match &bot.store {
+        StoreChoice::Sqlite(path) => Some(StorePlace::Sqlite(bot.path.path().join(path))),
+        StoreChoice::Default => None,
+    });
+    chosen.unwrap_or_default()
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Counts the signals that ask the process to end.
+fn count_signals() -> Result<watch::Receiver<u32>, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::service(format!("cannot wait for signals: {error}")));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let (count, counted) = watch::channel(0);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            count.send_modify(|count| *count += 1);
+        }
+    });
+    Ok(counted)
+}
+
+async fn after(mut signals: watch::Receiver<u32>, count: u32) {
+    let _ = signals.wait_for(|counted| *counted >= count).await;
+}
+
+/// Takes up what earlier processes left unfinished, as long as the host serves.
+async fn take_up(host: Arc<Host>) {
+    host.watch().await;
+}
+
+/// Gets the bots ready to answer, and serves what changes on disk.
+async fn keep_fresh(folders: Arc<Folders>, effects: Arc<StandardEffects>) {
+    let (bots, ready) = (folders.all(), Arc::clone(&effects));
+    let mut looked = tokio::task::spawn_blocking(move || bots.iter().for_each(|bot| ready.warm(bot)));
+    // A look that panics is logged by the panic itself, and is the last one.
+    while looked.await.is_ok() {
+        tokio::time::sleep(LOOK).await;
+        let (folders, effects) = (Arc::clone(&folders), Arc::clone(&effects));
+        looked = tokio::task::spawn_blocking(move || look(&folders, &effects));
+    }
+}
+
+fn look(folders: &Folders, effects: &StandardEffects) {
+    for (path, reload) in folders.reload(&|bot| effects.warm(bot)) {
+        let folder = path.path().display();
+        match reload {
+            Reload::Swapped { bot, diagnostics } => {
+                bots::tell_diagnostics(&path, &diagnostics);
+                tracing::info!(bot = bot.name(), %folder, "a changed bot is served from now on");
+            }
+            Reload::Refused { error } => {
+                bots::tell_problems(&error);
+                tracing::error!(%folder, %error, "a change is not served: the bot as it was goes on");
+            }
+        }
+    }
+}

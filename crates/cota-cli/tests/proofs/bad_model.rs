@@ -1,0 +1,62 @@
+//! A model that misbehaves in every way: the client gets a reply or an error within the budget, and the user's message stays.
+
+use std::sync::Arc;
+
+use cota_testkit::llm_server::scripts::{Misbehaviour, chat};
+use cota_testkit::llm_server::{Script, Settings};
+use futures_util::future::join_all;
+use serde_json::json;
+
+use super::support::{self, Cota, Record, Store, http, model};
+
+#[test]
+fn every_misbehaviour_ends_in_a_reply_and_keeps_the_message() {
+    support::run(async {
+        let llm = model(Settings::new(misbehaving())).await;
+        let cota = Cota::start(&["impatient"], &Store::Memory, &llm.apibase());
+        join_all(Misbehaviour::ALL.into_iter().map(|misbehaviour| survives(&cota, misbehaviour))).await;
+        // The process is as good as new.
+        assert_eq!(cota.say("after", &json!({"text": "and #well"})).await.replies(), ["It is #well."]);
+        let fallback_expected = cota.logged();
+        assert!(!fallback_expected.contains("panicked"), "{fallback_expected}");
+    });
+}
+
+/// As the message's `#word` says.
+fn misbehaving() -> Script {
+    let well = chat();
+    Arc::new(move |call| {
+        let tag = call.last_tag().unwrap_or_default().to_owned();
+        match Misbehaviour::ALL.into_iter().find(|misbehaviour| format!("{misbehaviour:?}") == tag) {
+            Some(misbehaviour) => misbehaviour.answer(call),
+            None => well(call),
+        }
+    })
+}
+
+async fn survives(cota: &Cota, misbehaviour: Misbehaviour) {
+    let text = format!("please #{misbehaviour:?}");
+    let whole = format!("whole-{misbehaviour:?}");
+    let answer = cota.say(&whole, &json!({"text": text, "message_id": "m1"})).await;
+    let replies = answer.replies();
+    let is_error = answer.status >= 400 && !answer.code().is_empty();
+    assert!(is_error || replies.iter().any(|reply| !reply.trim().is_empty()), "{misbehaviour:?}: {answer:?}");
+    assert!(replies.iter().all(|reply| reply.len() <= 16 * 1024), "{misbehaviour:?}: a reply that is too long");
+    kept(cota, &whole, &text).await;
+
+    let streamed = format!("streamed-{misbehaviour:?}");
+    let path = format!("/v1/conversations/{streamed}/messages");
+    let body = json!({"text": text, "message_id": "m1"}).to_string();
+    let answer = http::post(&cota.address, &path, &["accept: text/event-stream"], body.as_bytes()).await.unwrap();
+    let ends_well = answer.body.contains("event: done") || answer.body.contains("event: error");
+    assert!(ends_well, "{misbehaviour:?}, streamed: {answer:?}");
+    kept(cota, &streamed, &text).await;
+}
+
+/// Checks that the message stands in the record, in order, with one end.
+async fn kept(cota: &Cota, conversation: &str, text: &str) {
+    let record = Record::read(&cota.address, conversation).await;
+    assert_eq!(record.heard(), [text], "{conversation}");
+    let ends: Vec<String> = record.outcomes().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ends, ["m1"], "{conversation}");
+}

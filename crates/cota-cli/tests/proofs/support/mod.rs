@@ -1,0 +1,42 @@
+//! What the proofs share: the `cota` process, an HTTP client, a WebSocket client, and a reader of the record.
+
+pub(crate) mod http;
+pub(crate) mod process;
+pub(crate) mod record;
+pub(crate) mod socket;
+
+use std::future::Future;
+use std::time::Duration;
+
+use cota_testkit::llm_server::{LlmServer, Settings};
+
+pub(crate) use process::{Cota, Store};
+pub(crate) use record::Record;
+pub(crate) use socket::Socket;
+
+const HANG: Duration = Duration::from_secs(240);
+
+/// Runs a test under a limit that only a hang reaches.
+pub(crate) fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async { tokio::time::timeout(HANG, test).await.expect("the test hangs") });
+}
+
+/// A scripted model.
+pub(crate) async fn model(settings: Settings) -> LlmServer {
+    LlmServer::start(settings).await.unwrap()
+}
+
+/// How many seeds to try: few where `COTA_QUICK` is set.
+pub(crate) fn seeds(full: u64, quick: u64) -> std::ops::RangeInclusive<u64> {
+    let quick_run = std::env::var_os("COTA_QUICK").is_some();
+    1..=if quick_run { quick } else { full }
+}
+
+/// A number that a seed stands for, below `limit`.
+pub(crate) fn scatter(seed: u64, limit: u64) -> u64 {
+    // The first steps of SplitMix64.
+    let mut z = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    (z ^ (z >> 27)) % limit
+}
