@@ -47,9 +47,7 @@ async fn handle(request: Request<Incoming>, state: &State) -> Response<Body> {
         return status(StatusCode::BAD_REQUEST, None);
     };
     let (answer, streams) = state.answer(body.to_bytes());
-    if !state.settings.latency.is_zero() {
-        sleep(state.settings.latency).await;
-    }
+    state.hold_back().await;
     match answer {
         Answer::Say(text) if streams => events(answer::word_events(&text, state.settings.piece), Ending::Whole, &state.settings),
         Answer::Say(text) => whole(answer::completion(&answer::words(&text))),

@@ -17,7 +17,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::sleep;
 
 pub use answer::Answer;
 pub use call::Call;
@@ -33,6 +35,7 @@ pub struct Settings {
     piece: usize,
     pause: Duration,
     keep_calls: bool,
+    gate: Option<Arc<Semaphore>>,
     port: u16,
 }
 
@@ -40,7 +43,7 @@ impl Settings {
     /// A server that answers by `script` at once, streams in pieces of eight characters, and keeps no requests.
     #[must_use]
     pub fn new(script: Script) -> Self {
-        Self { script, latency: Duration::ZERO, piece: 8, pause: Duration::ZERO, keep_calls: false, port: 0 }
+        Self { script, latency: Duration::ZERO, piece: 8, pause: Duration::ZERO, keep_calls: false, gate: None, port: 0 }
     }
 
     /// Waits this long before each answer. No thread is held meanwhile.
@@ -61,6 +64,12 @@ impl Settings {
         Self { keep_calls: true, ..self }
     }
 
+    /// Lets each call wait for a permit of `gate`, and keeps the permit: whoever adds one lets one answer out.
+    #[must_use]
+    pub fn gate(self, gate: Arc<Semaphore>) -> Self {
+        Self { gate: Some(gate), ..self }
+    }
+
     /// Listens on this port instead of a free one.
     #[must_use]
     pub fn port(self, port: u16) -> Self {
@@ -78,7 +87,7 @@ pub struct LlmServer {
 /// What the connections of one server share.
 struct State {
     settings: Settings,
-    count: AtomicU64,
+    count: watch::Sender<u64>,
     bytes: AtomicU64,
     calls: Mutex<Vec<Call>>,
 }
@@ -91,7 +100,7 @@ impl LlmServer {
     pub async fn start(settings: Settings) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", settings.port)).await?;
         let address = listener.local_addr()?;
-        let state = Arc::new(State { settings, count: AtomicU64::new(0), bytes: AtomicU64::new(0), calls: Mutex::default() });
+        let state = Arc::new(State { settings, count: watch::Sender::new(0), bytes: AtomicU64::new(0), calls: Mutex::default() });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&state))).abort_handle();
         Ok(Self { address, state, accepting })
     }
@@ -105,7 +114,13 @@ impl LlmServer {
     /// How many calls have come.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.state.count.load(Ordering::Relaxed)
+        *self.state.count.borrow()
+    }
+
+    /// Waits until so many calls have come.
+    pub async fn reached(&self, calls: u64) {
+        // The sender lives as long as this server.
+        let _ = self.state.count.subscribe().wait_for(|count| *count >= calls).await;
     }
 
     /// How many bytes their bodies had together.
@@ -145,8 +160,12 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
 impl State {
     /// Takes note of a call and asks the script.
     fn answer(&self, body: bytes::Bytes) -> (Answer, bool) {
-        let number = self.count.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         self.bytes.fetch_add(u64::try_from(body.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let mut number = 0;
+        self.count.send_modify(|count| {
+            *count = count.saturating_add(1);
+            number = *count;
+        });
         let call = Call::new(number, body);
         let answer = (self.settings.script)(&call);
         let streams = call.wants_stream();
@@ -154,6 +173,18 @@ impl State {
             self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
         }
         (answer, streams)
+    }
+
+    /// Waits until the answer may go out.
+    async fn hold_back(&self) {
+        if !self.settings.latency.is_zero() {
+            sleep(self.settings.latency).await;
+        }
+        if let Some(gate) = &self.settings.gate
+            && let Ok(permit) = gate.acquire().await
+        {
+            permit.forget();
+        }
     }
 }
 

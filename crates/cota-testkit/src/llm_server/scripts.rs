@@ -139,7 +139,9 @@ impl Misbehaviour {
         Arc::new(move |call| self.answer(call))
     }
 
-    fn answer(self, call: &Call) -> Answer {
+    /// What such a model says to a call.
+    #[must_use]
+    pub fn answer(self, call: &Call) -> Answer {
         let chosen = |action: &str| match asked(call) {
             Asked::Choose => choose(action),
             Asked::Fill => Answer::json(&oslo()),

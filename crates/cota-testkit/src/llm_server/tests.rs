@@ -97,3 +97,19 @@ async fn misbehaviour_reaches_the_wire() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_gate_holds_answers_back_until_it_is_opened() {
+    let gate = Arc::new(Semaphore::new(0));
+    let server = LlmServer::start(Settings::new(scripts::chat()).gate(Arc::clone(&gate))).await.unwrap();
+    let body = body(CHOOSE, false);
+    let answer = post(&server, &body);
+    tokio::pin!(answer);
+    tokio::select! {
+        biased;
+        answer = &mut answer => panic!("answered through a closed gate: {answer}"),
+        () = server.reached(1) => {}
+    }
+    gate.add_permits(1);
+    assert!(answer.await.starts_with("HTTP/1.1 200"));
+}
