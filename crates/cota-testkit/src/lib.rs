@@ -1,4 +1,9 @@
-//! Scripted models, the machine harness and the store conformance suite. For tests only.
+//! What tests share: scripted models, the machine harness and the store conformance suite.
+//!
+//! It is not part of any product: crates name it under `dev-dependencies` only.
+//!
+//! **Key decision: the contract is proven on the record.** Whatever a test makes go wrong, it then reads the log and asks
+//! whether each message was handled once and in order; how a store or a driver got there is its own business.
 
 pub mod conformance;
 pub mod harness;

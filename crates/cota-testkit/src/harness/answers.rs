@@ -42,7 +42,7 @@ fn completion(tape: &mut Tape, purpose: &Purpose) -> Completion {
 }
 
 fn slots(tape: &mut Tape) -> &'static str {
-    *tape.pick(&["{\"city\": \"Oslo\", \"day\": 0}", "{\"city\": \"Oslo\"}", "{}", "{\"day\": \"\"}"])
+    tape.pick::<&str>(&["{\"city\": \"Oslo\", \"day\": 0}", "{\"city\": \"Oslo\"}", "{}", "{\"day\": \"\"}"])
 }
 
 fn said(content: impl Into<String>) -> Completion {

@@ -33,7 +33,7 @@ pub(super) struct Driving {
 /// What one poll asks of the world.
 pub(super) enum Asked {
     Nothing,
-    Perform(Issued<Effect>),
+    Perform(Box<Issued<Effect>>),
     Done,
 }
 
@@ -74,7 +74,7 @@ impl Driving {
         match self.turn.poll(bot, now).expect("the machine keeps its contract") {
             Step::Perform(issued) => {
                 self.effects.push(issued.clone());
-                Asked::Perform(issued)
+                Asked::Perform(Box::new(issued))
             }
             Step::Emit(_) => Asked::Nothing,
             Step::Abort(id) => {
