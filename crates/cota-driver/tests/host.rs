@@ -1,5 +1,7 @@
 //! The host as its subscribers see it: isolation, order, busy conversations, streams, death and deletion.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "any other question is the utterance")]
+
 mod stage;
 
 use std::collections::BTreeMap;
@@ -170,7 +172,7 @@ async fn a_slow_subscriber_is_told_that_it_missed_something_and_never_slows_a_tu
 async fn a_forgotten_conversation_is_not_brought_back_by_its_running_turn() {
     let (stage, gate) = Stage::gated(bot(|_| {}));
     let key = key("c");
-    let mut updates = stage.host.subscribe(&key, false);
+    let updates = stage.host.subscribe(&key, false);
     stage.host.send(&key, message("m1", "hi")).await.unwrap();
     stage.host.forget(&key).await.unwrap();
     gate.add_permits(100);

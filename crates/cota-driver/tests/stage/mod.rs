@@ -1,5 +1,14 @@
 //! A host on a runtime, with effects that a test writes.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what a test does not expect fails it"
+)]
+#![expect(clippy::wildcard_enum_match_arm, reason = "any other question is the utterance")]
+
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,14 +29,14 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-pub type Answer = Result<Outcome, EffectError>;
+pub(crate) type Answer = Result<Outcome, EffectError>;
 type Script = dyn Fn(Job) -> BoxFuture<'static, Answer> + Send + Sync;
 
 /// A host and what it runs on.
-pub struct Stage {
-    pub host: Arc<Host>,
-    pub store: Arc<dyn Store>,
-    pub calls: Arc<AtomicUsize>,
+pub(crate) struct Stage {
+    pub(crate) host: Arc<Host>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) calls: Arc<AtomicUsize>,
     tasks: Arc<Tasks>,
 }
 
@@ -42,10 +51,10 @@ impl Spawn for Tasks {
 
 /// The system's clock, which a test may jump ahead.
 #[derive(Clone, Default)]
-pub struct TestClock(Arc<AtomicU64>);
+pub(crate) struct TestClock(Arc<AtomicU64>);
 
 impl TestClock {
-    pub fn jump(&self, ms: u64) {
+    pub(crate) fn jump(&self, ms: u64) {
         self.0.fetch_add(ms, Ordering::SeqCst);
     }
 }
@@ -109,15 +118,15 @@ impl Effects for Streaming {
 }
 
 impl Stage {
-    pub fn new(bot: Arc<Bot>, script: impl Fn(Job) -> BoxFuture<'static, Answer> + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(bot: Arc<Bot>, script: impl Fn(Job) -> BoxFuture<'static, Answer> + Send + Sync + 'static) -> Self {
         Self::at(bot, &TestClock::default(), script)
     }
 
-    pub fn at(bot: Arc<Bot>, clock: &TestClock, script: impl Fn(Job) -> BoxFuture<'static, Answer> + Send + Sync + 'static) -> Self {
+    pub(crate) fn at(bot: Arc<Bot>, clock: &TestClock, script: impl Fn(Job) -> BoxFuture<'static, Answer> + Send + Sync + 'static) -> Self {
         Self::over(Arc::new(MemoryStore::new()), bot, clock, script)
     }
 
-    pub fn over(
+    pub(crate) fn over(
         store: Arc<dyn Store>,
         bot: Arc<Bot>,
         clock: &TestClock,
@@ -143,11 +152,11 @@ impl Stage {
     }
 
     /// A host whose model answers nothing until the gate opens.
-    pub fn gated(bot: Arc<Bot>) -> (Self, Arc<Semaphore>) {
+    pub(crate) fn gated(bot: Arc<Bot>) -> (Self, Arc<Semaphore>) {
         Self::gated_at(bot, &TestClock::default())
     }
 
-    pub fn gated_at(bot: Arc<Bot>, clock: &TestClock) -> (Self, Arc<Semaphore>) {
+    pub(crate) fn gated_at(bot: Arc<Bot>, clock: &TestClock) -> (Self, Arc<Semaphore>) {
         let gate = Arc::new(Semaphore::new(0));
         let held = gate.clone();
         let stage = Self::at(bot, clock, move |job| {
@@ -161,37 +170,37 @@ impl Stage {
         (stage, gate)
     }
 
-    pub fn streaming(bot: Arc<Bot>) -> (Self, Arc<Semaphore>) {
+    pub(crate) fn streaming(bot: Arc<Bot>) -> (Self, Arc<Semaphore>) {
         let gate = Arc::new(Semaphore::new(0));
         let effects = Arc::new(Streaming(gate.clone()));
         (Self::with(Arc::new(MemoryStore::new()), bot, &TestClock::default(), effects, Arc::default()), gate)
     }
 
     /// Looks for unfinished work now.
-    pub fn watch(&self) {
+    pub(crate) fn watch(&self) {
         let host = self.host.clone();
         self.tasks.spawn(async move { host.watch().await }.boxed());
     }
 
     /// Kills everything the host runs.
-    pub fn stop_all(&self) {
+    pub(crate) fn stop_all(&self) {
         self.tasks.0.lock().unwrap().drain(..).for_each(|task| task.abort());
     }
 }
 
 /// The harness' plain bot, changed.
-pub fn bot(change: impl FnOnce(&mut BotSource)) -> Arc<Bot> {
+pub(crate) fn bot(change: impl FnOnce(&mut BotSource)) -> Arc<Bot> {
     let mut source = bots::random(&mut Tape::new(Vec::new())).source().clone();
     source.settings.max_history_tokens = 6000;
     change(&mut source);
     Arc::new(Bot::compile(source))
 }
 
-pub fn key(id: &str) -> ConversationKey {
+pub(crate) fn key(id: &str) -> ConversationKey {
     ConversationKey { bot: BotName::new("random").unwrap(), owner: Owner::public(), id: ConversationId::new(id).unwrap() }
 }
 
-pub fn message(id: &str, text: &str) -> NewMessage {
+pub(crate) fn message(id: &str, text: &str) -> NewMessage {
     NewMessage {
         sender: SenderId::new("user").unwrap(),
         message_id: MessageId::new(id).unwrap(),
@@ -200,7 +209,7 @@ pub fn message(id: &str, text: &str) -> NewMessage {
     }
 }
 
-pub fn purpose(job: &Job) -> Purpose {
+pub(crate) fn purpose(job: &Job) -> Purpose {
     match &job.work {
         Work::Llm { call, .. } => call.purpose.clone(),
         Work::Executor { .. } => panic!("no executor is expected"),
@@ -216,20 +225,20 @@ fn user_texts(job: &Job) -> Vec<String> {
     }
 }
 
-pub fn first_user_text(job: &Job) -> String {
+pub(crate) fn first_user_text(job: &Job) -> String {
     user_texts(job).remove(0)
 }
 
-pub fn says(content: &str) -> Answer {
+pub(crate) fn says(content: &str) -> Answer {
     Ok(Outcome::Llm(Completion { content: content.to_owned(), ..Completion::default() }))
 }
 
-pub fn utters(text: &str) -> Answer {
+pub(crate) fn utters(text: &str) -> Answer {
     says(&serde_json::json!({ "text": text }).to_string())
 }
 
 /// Chooses BotUtter and says what the user said last.
-pub fn echo(job: Job) -> BoxFuture<'static, Answer> {
+pub(crate) fn echo(job: Job) -> BoxFuture<'static, Answer> {
     async move {
         match purpose(&job) {
             Purpose::Select => says(r#"{"action": "BotUtter"}"#),
@@ -240,7 +249,7 @@ pub fn echo(job: Job) -> BoxFuture<'static, Answer> {
 }
 
 /// Each message a batch of events answers, with its replies.
-pub fn answered(events: &[Event]) -> Vec<(String, Vec<String>)> {
+pub(crate) fn answered(events: &[Event]) -> Vec<(String, Vec<String>)> {
     ends_of(events)
         .into_iter()
         .flat_map(|end| {
@@ -260,12 +269,12 @@ fn ends_of(events: &[Event]) -> Vec<TurnEnd> {
         .collect()
 }
 
-pub async fn ends(stage: &Stage, key: &ConversationKey) -> Vec<TurnEnd> {
+pub(crate) async fn ends(stage: &Stage, key: &ConversationKey) -> Vec<TurnEnd> {
     ends_of(&stage.host.events(key, Seq(0), usize::MAX).await.unwrap())
 }
 
 /// Sends a message and waits for its replies.
-pub async fn ask(host: &Arc<Host>, key: &ConversationKey, id: &str, text: &str) -> Vec<String> {
+pub(crate) async fn ask(host: &Arc<Host>, key: &ConversationKey, id: &str, text: &str) -> Vec<String> {
     let mut updates = host.subscribe(key, false);
     let sent = host.send(key, message(id, text)).await.unwrap();
     assert!(matches!(sent, Sent::Accepted(_)), "{sent:?}");
@@ -279,7 +288,7 @@ pub async fn ask(host: &Arc<Host>, key: &ConversationKey, id: &str, text: &str) 
 }
 
 /// Waits until a message is answered, and gives the end of its turn.
-pub async fn settled(stage: &Stage, key: &ConversationKey, id: &str) -> TurnEnd {
+pub(crate) async fn settled(stage: &Stage, key: &ConversationKey, id: &str) -> TurnEnd {
     let asked = message(id, "");
     let wait = async {
         loop {
@@ -296,7 +305,7 @@ pub async fn settled(stage: &Stage, key: &ConversationKey, id: &str) -> TurnEnd 
 }
 
 /// Waits until nothing is driven.
-pub async fn idle(stage: &Stage) {
+pub(crate) async fn idle(stage: &Stage) {
     let wait = async {
         loop {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -308,7 +317,7 @@ pub async fn idle(stage: &Stage) {
     tokio::time::timeout(Duration::from_secs(60), wait).await.expect("the host comes to rest");
 }
 
-pub async fn fragment(updates: &mut Subscription) -> Fragment {
+pub(crate) async fn fragment(updates: &mut Subscription) -> Fragment {
     loop {
         if let Update::Fragment(fragment) = updates.next().await.unwrap() {
             return fragment.as_ref().clone();

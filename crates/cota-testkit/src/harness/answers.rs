@@ -10,7 +10,7 @@ const JUNK: [&str; 7] = ["[]", "null", "42", "{}", "{\"action\": 7}", "just pros
 const FAILURES: [FailureKind; 4] = [FailureKind::Transient, FailureKind::RateLimited, FailureKind::Rejected, FailureKind::TimedOut];
 
 /// An outcome for an effect.
-pub fn random(tape: &mut Tape, effect: &Effect) -> Result<Outcome, EffectError> {
+pub(super) fn random(tape: &mut Tape, effect: &Effect) -> Result<Outcome, EffectError> {
     if tape.once_in(5) {
         return Err(EffectError::new(*tape.pick(&FAILURES), "it failed"));
     }
