@@ -36,6 +36,7 @@ pub use crate::open::OpenError;
 
 use crate::holders::Holders;
 use crate::open::Opened;
+use crate::operations::Encoded;
 use crate::queue::{Failpoints, Queue};
 use crate::rows::Rows;
 
@@ -124,7 +125,7 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, key: &ConversationKey, claim: &Claim, commit: &Commit, terms: &CommitTerms) -> Result<Committed, CommitError> {
-        let (key, claim, commit, terms) = (key.clone(), claim.clone(), commit.clone(), *terms);
+        let (key, claim, commit, terms) = (key.clone(), claim.clone(), Encoded::new(commit)?, *terms);
         self.writer.run(&TURN, move |db| operations::commit(Rows(db), &key, &claim, &commit, &terms)).await?
     }
 

@@ -1,7 +1,7 @@
 //! The store's operations within a transaction: read the rows, ask the rules of the claim, write what they decided.
 
 use cota_core::event::{Event, InboxMessage};
-use cota_core::ids::{ConversationKey, MessageId, Position, RunId, SenderId, Seq, Timestamp};
+use cota_core::ids::{ConversationKey, MessageId, RunId, SenderId, Seq, Timestamp};
 use cota_core::turn::{Commit, RunState};
 use cota_driver::claim::{AcceptRule, ClaimRecord, CommitRule};
 use cota_driver::store::{
@@ -11,7 +11,7 @@ use cota_driver::store::{
 
 use crate::fault::Fault;
 use crate::holders::Holders;
-use crate::rows::{Conversation, Rows};
+use crate::rows::{Conversation, Rows, encode};
 
 pub(crate) fn accept(
     rows: Rows<'_>,
@@ -50,7 +50,6 @@ pub(crate) fn accept(
         }
         None => rows.insert_conversation(key, &record, message.at)?,
     };
-    rows.insert_pending(number, &message.sender, &message.message_id, &digest)?;
     rows.insert_waiting(number, &message.clone().at_position(position))?;
     Ok(Acceptance::Accepted { position, then })
 }
@@ -76,23 +75,45 @@ pub(crate) fn claim(
     Ok(outcome)
 }
 
+/// A commit with its large parts as they are written. The caller encodes them, so that the one thread that writes need not.
+pub(crate) struct Encoded {
+    commit: Commit,
+    events: Vec<u8>,
+    snapshot: Option<Vec<u8>>,
+}
+
+impl Encoded {
+    pub(crate) fn new(commit: &Commit) -> Result<Self, Fault> {
+        Ok(Self {
+            events: encode("a turn's events", &commit.events)?,
+            snapshot: commit.snapshot.as_ref().map(|snapshot| encode("a snapshot", snapshot)).transpose()?,
+            commit: commit.clone(),
+        })
+    }
+}
+
 pub(crate) fn commit(
     rows: Rows<'_>,
     key: &ConversationKey,
     claim: &Claim,
-    commit: &Commit,
+    encoded: &Encoded,
     terms: &CommitTerms,
 ) -> Result<Result<Committed, CommitError>, Fault> {
+    let commit = &encoded.commit;
     let Some(mut conversation) = rows.conversation(key)? else { return Ok(Err(CommitError::Fenced)) };
-    let answered: Vec<Position> = commit.answered.iter().map(|answered| answered.position).collect();
-    let mut waiting = rows.inbox(conversation.number, &answered)?;
+    let is_answered = |message: &InboxMessage| commit.answered.iter().any(|answered| answered.position == message.position);
+    let (answered, mut waiting): (Vec<_>, Vec<_>) = rows.inbox(conversation.number)?.into_iter().partition(is_answered);
     let first_waiting = waiting.iter().chain(&commit.follow_up).next().map(|message| run_of(key, message));
     let was_saved = conversation.record.saved;
     let fate = match conversation.record.commit(claim, commit, terms, first_waiting) {
-        Ok(CommitRule::Write { answered, follow_up, fate }) => {
+        Ok(CommitRule::Write { answered: progress, follow_up, fate }) => {
             let follow_up =
                 commit.follow_up.clone().zip(follow_up).map(|(message, position)| NewMessage::from(message).at_position(position));
-            write(rows, &conversation, commit, answered, follow_up.as_ref(), was_saved)?;
+            write(rows, conversation.number, encoded, was_saved)?;
+            if let Progress::Answered { first, last } = progress {
+                answered.into_iter().try_for_each(|message| rows.set_answered(conversation.number, message, first, last))?;
+            }
+            follow_up.iter().try_for_each(|message| rows.insert_waiting(conversation.number, message))?;
             rows.update_conversation(&conversation, terms.now)?;
             waiting.extend(follow_up);
             fate
@@ -104,36 +125,18 @@ pub(crate) fn commit(
     Ok(Ok(Committed { head: conversation.record.head, next }))
 }
 
-fn write(
-    rows: Rows<'_>,
-    conversation: &Conversation,
-    commit: &Commit,
-    progress: Progress,
-    follow_up: Option<&InboxMessage>,
-    was_saved: bool,
-) -> Result<(), Fault> {
-    let number = conversation.number;
-    rows.append(number, &commit.events)?;
-    match &commit.run {
-        RunState::Put(run) => rows.set_saved(number, run)?,
-        RunState::Clear if was_saved => rows.delete_saved(number)?,
-        RunState::Clear => {}
+fn write(rows: Rows<'_>, number: i64, encoded: &Encoded, was_saved: bool) -> Result<(), Fault> {
+    if let Some(first) = encoded.commit.events.first() {
+        rows.append(number, first.seq, &encoded.events)?;
     }
-    if let Some(snapshot) = &commit.snapshot {
+    if let Some(snapshot) = &encoded.snapshot {
         rows.set_snapshot(number, snapshot)?;
     }
-    for answered in &commit.answered {
-        rows.delete_waiting(number, answered.position)?;
-        if let Progress::Answered { first, last } = progress {
-            rows.set_answered(number, &answered.sender, &answered.message_id, first, last)?;
-        }
+    match &encoded.commit.run {
+        RunState::Put(run) => rows.set_saved(number, run),
+        RunState::Clear if was_saved => rows.delete_saved(number),
+        RunState::Clear => Ok(()),
     }
-    if let Some(message) = follow_up {
-        let digest = NewMessage::from(message.clone()).digest();
-        rows.insert_pending(number, &message.sender, &message.message_id, &digest)?;
-        rows.insert_waiting(number, message)?;
-    }
-    Ok(())
 }
 
 pub(crate) fn renew(
@@ -156,7 +159,7 @@ pub(crate) fn load(rows: Rows<'_>, key: &ConversationKey) -> Result<Option<Loade
     for event in rows.events(number, tracker.head, usize::MAX)? {
         tracker.apply(&event);
     }
-    Ok(Some(Loaded { tracker, saved: rows.saved(number)?, inbox: rows.inbox(number, &[])? }))
+    Ok(Some(Loaded { tracker, saved: rows.saved(number)?, inbox: rows.inbox(number)? }))
 }
 
 pub(crate) fn events(rows: Rows<'_>, key: &ConversationKey, after: Seq, limit: usize) -> Result<Vec<Event>, Fault> {

@@ -1,10 +1,10 @@
 //! The tables, row by row: SQL and its encoding, and none of the rules.
 
 use cota_core::event::{Event, InboxMessage};
-use cota_core::ids::{ContentDigest, ConversationKey, MessageId, Position, SenderId, Seq, Timestamp};
+use cota_core::ids::{ContentDigest, ConversationKey, MessageId, SenderId, Seq, Timestamp};
 use cota_core::tracker::Tracker;
 use cota_driver::claim::ClaimRecord;
-use cota_driver::store::{Progress, Recorded};
+use cota_driver::store::{NewMessage, Progress, Recorded};
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -88,7 +88,7 @@ impl Rows<'_> {
             self.execute(statement, params![place(number, 0)?, last_place(number)?])?;
         }
         for statement in [
-            "DELETE FROM message WHERE conversation = ?1",
+            "DELETE FROM answered WHERE conversation = ?1",
             "DELETE FROM snapshot WHERE conversation = ?1",
             "DELETE FROM saved WHERE conversation = ?1",
             "DELETE FROM conversation WHERE number = ?1",
@@ -98,16 +98,13 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// The waiting messages in order, those at the positions of `left_out` not among them.
-    pub(crate) fn inbox(self, number: i64, left_out: &[Position]) -> Result<Vec<InboxMessage>, Fault> {
-        let mut select = self.0.prepare_cached("SELECT place, message FROM inbox WHERE place BETWEEN ?1 AND ?2 ORDER BY place")?;
+    /// The messages that are not yet answered, in order.
+    pub(crate) fn inbox(self, number: i64) -> Result<Vec<InboxMessage>, Fault> {
+        let mut select = self.0.prepare_cached("SELECT message FROM inbox WHERE place BETWEEN ?1 AND ?2 ORDER BY place")?;
         let mut rows = select.query(params![place(number, 0)?, last_place(number)?])?;
-        let left_out = left_out.iter().map(|position| place(number, position.0)).collect::<Result<Vec<_>, _>>()?;
         let mut inbox = Vec::new();
         while let Some(row) = rows.next()? {
-            if !left_out.contains(&row.get(0)?) {
-                inbox.push(decode("a waiting message", row.get_ref(1)?.as_bytes().map_err(rusqlite::Error::from)?)?);
-            }
+            inbox.push(decode("a waiting message", row.get_ref(0)?.as_bytes().map_err(rusqlite::Error::from)?)?);
         }
         Ok(inbox)
     }
@@ -126,43 +123,36 @@ impl Rows<'_> {
         self.execute("INSERT INTO inbox (place, message) VALUES (?1, ?2)", params![place(number, message.position.0)?, encoded])
     }
 
-    pub(crate) fn delete_waiting(self, number: i64, position: Position) -> Result<(), Fault> {
-        self.execute("DELETE FROM inbox WHERE place = ?1", params![place(number, position.0)?])
-    }
-
+    /// What became of a message: a waiting one is in the inbox, an answered one in a table of its own.
     pub(crate) fn recorded(self, number: i64, sender: &SenderId, id: &MessageId) -> Result<Option<Recorded>, Fault> {
         let mut select =
-            self.0.prepare_cached("SELECT digest, first, last FROM message WHERE conversation = ?1 AND sender = ?2 AND id = ?3")?;
-        let found: Option<(String, Option<u64>, Option<u64>)> = select
-            .query_row(params![number, sender.as_str(), id.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            self.0.prepare_cached("SELECT digest, first, last FROM answered WHERE conversation = ?1 AND sender = ?2 AND id = ?3")?;
+        let answered = select
+            .query_row(params![number, sender.as_str(), id.as_str()], |row| {
+                let progress = Progress::Answered { first: Seq(row.get(1)?), last: Seq(row.get(2)?) };
+                Ok(Recorded { digest: ContentDigest(row.get(0)?), progress })
+            })
             .optional()?;
-        Ok(found.map(|(digest, first, last)| Recorded {
-            digest: ContentDigest(digest),
-            progress: match (first, last) {
-                (Some(first), Some(last)) => Progress::Answered { first: Seq(first), last: Seq(last) },
-                (None, _) | (_, None) => Progress::Pending,
-            },
-        }))
+        if answered.is_some() {
+            return Ok(answered);
+        }
+        let waiting = self.inbox(number)?.into_iter().find(|message| message.sender == *sender && message.message_id == *id);
+        Ok(waiting.map(|message| Recorded { digest: NewMessage::from(message).digest(), progress: Progress::Pending }))
     }
 
-    pub(crate) fn insert_pending(self, number: i64, sender: &SenderId, id: &MessageId, digest: &ContentDigest) -> Result<(), Fault> {
+    /// Records what answered a message, which leaves the inbox.
+    pub(crate) fn set_answered(self, number: i64, message: InboxMessage, first: Seq, last: Seq) -> Result<(), Fault> {
+        self.execute("DELETE FROM inbox WHERE place = ?1", params![place(number, message.position.0)?])?;
+        let message = NewMessage::from(message);
         self.execute(
-            "INSERT OR REPLACE INTO message (conversation, sender, id, digest) VALUES (?1, ?2, ?3, ?4)",
-            params![number, sender.as_str(), id.as_str(), digest.0],
+            "INSERT OR REPLACE INTO answered (conversation, sender, id, digest, first, last) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![number, message.sender.as_str(), message.message_id.as_str(), message.digest().0, first.0, last.0],
         )
     }
 
-    pub(crate) fn set_answered(self, number: i64, sender: &SenderId, id: &MessageId, first: Seq, last: Seq) -> Result<(), Fault> {
-        self.execute(
-            "UPDATE message SET first = ?4, last = ?5 WHERE conversation = ?1 AND sender = ?2 AND id = ?3",
-            params![number, sender.as_str(), id.as_str(), first.0, last.0],
-        )
-    }
-
-    pub(crate) fn append(self, number: i64, events: &[Event]) -> Result<(), Fault> {
-        let Some(first) = events.first() else { return Ok(()) };
-        let encoded = encode("a turn's events", &events)?;
-        self.execute("INSERT INTO log (place, events) VALUES (?1, ?2)", params![place(number, first.seq.0)?, encoded])
+    /// Appends a commit's events, the first of which is `first`.
+    pub(crate) fn append(self, number: i64, first: Seq, events: &[u8]) -> Result<(), Fault> {
+        self.execute("INSERT INTO log (place, events) VALUES (?1, ?2)", params![place(number, first.0)?, events])
     }
 
     /// The events after `after`, in order, at most `limit`.
@@ -189,9 +179,8 @@ impl Rows<'_> {
         found.map_or_else(|| Ok(Tracker::default()), |tracker| decode("a snapshot", &tracker))
     }
 
-    pub(crate) fn set_snapshot(self, number: i64, tracker: &Tracker) -> Result<(), Fault> {
-        let encoded = encode("a snapshot", tracker)?;
-        self.execute("INSERT OR REPLACE INTO snapshot (conversation, tracker) VALUES (?1, ?2)", params![number, encoded])
+    pub(crate) fn set_snapshot(self, number: i64, tracker: &[u8]) -> Result<(), Fault> {
+        self.execute("INSERT OR REPLACE INTO snapshot (conversation, tracker) VALUES (?1, ?2)", params![number, tracker])
     }
 
     pub(crate) fn saved(self, number: i64) -> Result<Option<Vec<u8>>, Fault> {
@@ -236,7 +225,7 @@ fn name<T: TryFrom<String, Error = cota_core::ids::InvalidName>>(row: &Row<'_>, 
     T::try_from(text).map_err(|error| Fault::Unreadable { what: "a conversation's key", why: error.to_string() })
 }
 
-fn encode(what: &'static str, value: &impl Serialize) -> Result<Vec<u8>, Fault> {
+pub(crate) fn encode(what: &'static str, value: &impl Serialize) -> Result<Vec<u8>, Fault> {
     serde_json::to_vec(value).map_err(|error| Fault::Unwritable { what, why: error.to_string() })
 }
 
