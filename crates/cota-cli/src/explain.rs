@@ -10,6 +10,9 @@ use serde::Serialize;
 
 use crate::output::Paint;
 
+/// Titles of examples that are told for one action.
+const MOST_EXAMPLES: usize = 5;
+
 /// One turn of a conversation.
 #[derive(Debug, Serialize)]
 pub(crate) struct Turn {
@@ -141,8 +144,8 @@ impl Step {
         let mut lines = Vec::new();
         lines.extend(self.cause.as_ref().map(|cause| format!("because: {}", cause_words(cause))));
         lines.extend(self.thought.as_ref().map(|thought| format!("thought: {thought}")));
-        if !self.examples.is_empty() {
-            lines.push(format!("examples: {}", self.examples.join(", ")));
+        if let Some(examples) = self.examples_words() {
+            lines.push(format!("examples: {examples}"));
         }
         for CallTrace { llm, purpose, ms, prompt_tokens, completion_tokens, error } in &self.calls {
             let failed = error.as_ref().map(|error| format!(", failed: {error}")).unwrap_or_default();
@@ -150,6 +153,13 @@ impl Step {
         }
         lines.extend(self.ms.filter(|ms| *ms > 0).map(|ms| format!("took {ms} ms")));
         lines
+    }
+
+    fn examples_words(&self) -> Option<String> {
+        let first: Vec<&str> = self.examples.iter().take(MOST_EXAMPLES).map(String::as_str).collect();
+        let more = self.examples.len() - first.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (!first.is_empty()).then(|| first.join(", ") + &more)
     }
 }
 

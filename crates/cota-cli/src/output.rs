@@ -53,6 +53,12 @@ impl Paint {
         Self { is_on: !refused && io::stdout().is_terminal() }
     }
 
+    /// No colours at all.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self { is_on: false }
+    }
+
     pub(crate) fn red(self, text: impl Display) -> String {
         self.paint("31;1", text)
     }

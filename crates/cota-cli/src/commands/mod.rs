@@ -6,6 +6,8 @@ mod export;
 mod init;
 mod run;
 mod shell;
+mod test;
+mod trace;
 
 use lexopt::{Arg, Parser, ValueExt as _};
 
@@ -28,6 +30,8 @@ const COMMANDS: &[Command] = &[
     shell::COMMAND,
     run::COMMAND,
     check::COMMAND,
+    test::COMMAND,
+    trace::COMMAND,
     bundle::COMMAND,
     export::COMMAND,
 ];
