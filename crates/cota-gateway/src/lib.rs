@@ -18,7 +18,6 @@ mod conversations;
 mod follow;
 mod gateway;
 mod metrics;
-mod openapi;
 mod operations;
 pub mod origin;
 mod request;

@@ -1,11 +1,9 @@
 //! The routes for operators: liveness, readiness, version, metrics, the description of the routes.
 
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::response::Response;
-use bytes::Bytes;
 use http::StatusCode;
 use serde_json::json;
 
@@ -13,7 +11,10 @@ use cota_protocol::problem::{Code, Problem};
 
 use crate::gateway::Gateway;
 use crate::respond::{self, Refusal};
-use crate::{metrics as exposition, openapi, routes};
+use crate::{metrics as exposition, routes};
+
+/// The description of every route in [`routes::table`].
+const OPENAPI: &str = include_str!("openapi.json");
 
 /// The process lives.
 pub(crate) async fn health() -> Response {
@@ -43,9 +44,7 @@ pub(crate) async fn metrics(State(gateway): State<Gateway>) -> Response {
 
 /// The routes as an OpenAPI document.
 pub(crate) async fn document() -> Response {
-    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
-    let document = DOCUMENT.get_or_init(|| openapi::document().to_string().into());
-    respond::text("application/json", document.clone())
+    respond::text("application/json", OPENAPI)
 }
 
 /// What there is to be had here, for somebody who comes with a browser.

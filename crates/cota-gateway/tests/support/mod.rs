@@ -1,6 +1,10 @@
 //! A gateway over a host in memory, with a model that says back what it hears.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+pub(crate) mod client;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,7 +22,7 @@ use cota_core::limits;
 use cota_core::machine::EffectError;
 use cota_core::tracker::result_text;
 use cota_core::turn::{Completion, Outcome, Purpose};
-use cota_driver::host::{Host, Ports};
+use cota_driver::host::{Conversations as _, Host, Ports};
 use cota_driver::memory::MemoryStore;
 use cota_driver::ports::{Bots, Clock, Effects, Job, Pieces, Spawn, Work};
 use cota_driver::store::Holder;
@@ -31,6 +35,15 @@ pub(crate) struct World {
     pub(crate) gateway: Gateway,
     pub(crate) host: Arc<Host>,
     pub(crate) model: Arc<Model>,
+}
+
+impl World {
+    /// Ends when so many messages were accepted in all.
+    pub(crate) async fn accepted(&self, messages: u64) {
+        while self.host.metrics().accepted.load(Ordering::Relaxed) < messages {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 /// Says back what it hears. To `wait ...` it answers when it may; what begins with `stream ...` it says piece by piece.
