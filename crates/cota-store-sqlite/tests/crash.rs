@@ -3,6 +3,14 @@
 //! This test starts itself again as a process that accepts and answers messages and says so on its standard output. That
 //! process ends at a failpoint, or is killed from outside, and the database is opened again.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test ends with what was found instead"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;

@@ -1,5 +1,13 @@
 //! What the file and the locks beside it are good for: restarts, several processes, wrong files, retention.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test ends with what was found instead"
+)]
+
 use std::path::{Path, PathBuf};
 
 use cota_core::ids::Seq;

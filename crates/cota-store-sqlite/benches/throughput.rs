@@ -1,6 +1,14 @@
 //! How many turns and writes a second the store takes: plain chat turns (accept, finish) of many clients at once.
 //!
-//! `cargo run --release -p cota-store-sqlite --example throughput [clients] [turns of each] [full]`
+//! `cargo bench -p cota-store-sqlite -- [clients] [turns of each] [full]`
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test ends with what was found instead"
+)]
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +25,7 @@ use futures_executor::block_on;
 use futures_util::future::join_all;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let number = |place: usize, usual: u64| arguments.get(place).and_then(|text| text.parse().ok()).unwrap_or(usual);
     let (clients, turns) = (number(0, 100), number(1, 500));
     let durability = if arguments.iter().any(|word| word == "full") { Durability::Full } else { Durability::Normal };
