@@ -105,7 +105,8 @@ impl Bundle {
     }
 }
 
-/// The hash of the files' one JSON text: paths in order, keys in the author's order, no spaces.
-fn digest(files: &BTreeMap<String, Json>) -> BotDigest {
+/// The hash of the files' one JSON text: paths in order, keys in the author's order, no spaces. It is the same of a folder's
+/// trees and of its bundle's.
+pub(crate) fn digest<T: Serialize>(files: &BTreeMap<String, T>) -> BotDigest {
     BotDigest::of(serde_json::to_string(files).unwrap_or_default().as_bytes())
 }

@@ -107,7 +107,7 @@ pub struct Loaded {
 pub fn load(files: &Files, env: &dyn Fn(&str) -> Option<String>, options: &Options<'_>) -> Loaded {
     let mut report = Report::default();
     let trees = folder::trees(files, &mut report);
-    let digest = Bundle::of_trees(options.folder, &trees).digest().clone();
+    let digest = bundle::digest(&trees);
     load::load(trees, digest, &environment(env, options), options, report)
 }
 

@@ -1,5 +1,6 @@
 //! A tree of values that remembers where each came from.
 
+use serde::{Serialize, Serializer};
 use serde_json::{Map as JsonMap, Number, Value as Json};
 
 /// Index of a file among the sources of one run.
@@ -129,6 +130,16 @@ impl Map {
 
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
         self.entries.iter_mut()
+    }
+
+    /// Takes in the entries of keys that it does not have.
+    #[cfg(feature = "yaml")]
+    pub(crate) fn add_missing(&mut self, below: &Self) {
+        for entry in &below.entries {
+            if self.get(&entry.key).is_none() {
+                self.entries.push(entry.clone());
+            }
+        }
     }
 
     /// Lays `over` on top: maps are merged key by key, everything else is replaced.
@@ -277,6 +288,19 @@ impl Node {
             )),
         };
         Self::new(value, span)
+    }
+}
+
+impl Serialize for Node {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.value {
+            Value::Null => serializer.serialize_unit(),
+            Value::Bool(flag) => serializer.serialize_bool(*flag),
+            Value::Number(number) => number.serialize(serializer),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::List(items) => serializer.collect_seq(items),
+            Value::Map(map) => serializer.collect_map(map.entries.iter().map(|entry| (&entry.key, &entry.value))),
+        }
     }
 }
 

@@ -7,21 +7,27 @@ use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as YamlSpan};
 
-use cota_core::limits;
-
 use crate::codes;
 use crate::node::{Entry, FileId, Map, Node, Place, Range, Span, Value};
 use crate::report::{Report, say};
 
 /// Maps and lists inside each other.
 const DEEPEST: usize = 64;
-/// What all aliases of a file may cost: one for each value, and one for each byte of its text.
-const ALIAS_BUDGET: usize = limits::BUNDLE_BYTES;
+/// Values in a file, far beyond what the most examples need.
+const MOST_NODES: usize = 5_000_000;
+/// What all aliases of a file may cost, in bytes of memory as estimated by [`Size`].
+const ALIAS_BUDGET: usize = 8 * 1024 * 1024;
+/// Up to so many keys are compared with each other, which is cheaper than a hash of each.
+const FEW_KEYS: usize = 16;
+/// The key whose value's entries are taken into the map.
+const MERGE: &str = "<<";
+/// What a value costs beside its text.
+const NODE_COST: usize = 64;
 
 /// Reads one file; nothing if it is no YAML, which is reported.
 pub(crate) fn parse(text: &str, file: FileId, report: &mut Report<'_>) -> Option<Node> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut builder = Builder { file, report, open: Vec::new(), anchors: HashMap::new(), alias_budget: ALIAS_BUDGET, root: None };
+    let mut builder = Builder { file, report, open: Vec::new(), anchors: HashMap::new(), alias_budget: ALIAS_BUDGET, nodes: 0, root: None };
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         match event {
@@ -43,6 +49,7 @@ struct Builder<'b, 't> {
     open: Vec<Open>,
     anchors: HashMap<usize, Anchor>,
     alias_budget: usize,
+    nodes: usize,
     root: Option<Node>,
 }
 
@@ -83,7 +90,7 @@ impl Builder<'_, '_> {
                 let value =
                     if style == ScalarStyle::Plain && !is_text { Node::plain(&text) } else { Value::Text(text.clone().into_owned()) };
                 let node = Node::new(value, self.span(span));
-                self.finished(node, &text, Size { cost: text.len() + 1, depth: 0 }, anchor)
+                self.finished(node, &text, Size { cost: NODE_COST + text.len(), depth: 0 }, anchor)
             }
             Event::Alias(id) => self.alias(id, self.span(span)),
             Event::SequenceStart(anchor, _) => self.start(anchor, span, Content::List(Vec::new())),
@@ -96,7 +103,7 @@ impl Builder<'_, '_> {
                 };
                 let range = Range { start: open.start, end: place(span.start) };
                 let node = Node::new(value, Span { file: self.file, range: Some(range) });
-                let size = Size { cost: open.size.cost + 1, depth: open.size.depth + 1 };
+                let size = Size { cost: open.size.cost + NODE_COST, depth: open.size.depth + 1 };
                 self.finished(node, "", size, open.anchor)
             }
         }
@@ -133,6 +140,11 @@ impl Builder<'_, '_> {
 
     /// Puts a finished value where it belongs. `written` is its text, for a key.
     fn finished(&mut self, node: Node, written: &str, size: Size, anchor: usize) -> Option<()> {
+        self.nodes += 1;
+        if self.nodes > MOST_NODES {
+            self.report.add(&codes::TOO_LARGE, node.span, || say(format!("a file may have {MOST_NODES} values, this one has more")));
+            return None;
+        }
         if anchor > 0 {
             self.anchors.insert(anchor, Anchor { node: node.clone(), size });
         }
@@ -165,33 +177,45 @@ impl Builder<'_, '_> {
     }
 
     /// Makes keys distinct and takes in what `<<` refers to.
-    fn map(&mut self, entries: Vec<Entry>) -> Map {
-        let (merged, entries): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| entry.key == "<<");
-        let mut first: HashMap<String, Span> = HashMap::with_capacity(entries.len());
-        let mut doubled: HashSet<String> = HashSet::new();
-        for entry in &entries {
-            if let Some(earlier) = first.insert(entry.key.clone(), entry.key_span) {
-                let line = earlier.range.map_or(0, |range| range.start.line);
-                self.report.add(&codes::DUPLICATE_KEY, entry.key_span, || {
-                    say(format!("the key `{}` stands here again; the first is on line {line}", entry.key))
-                        .help("the last one counts; remove the other")
-                });
-                doubled.insert(entry.key.clone());
-            }
-        }
-        let mut distinct = entries;
+    fn map(&mut self, mut entries: Vec<Entry>) -> Map {
+        let doubled = self.report_doubled(&entries);
         if !doubled.is_empty() {
-            distinct.retain(|entry| first.get(&entry.key) == Some(&entry.key_span));
+            let mut index = 0;
+            entries.retain(|_| {
+                index += 1;
+                !doubled.contains(&(index - 1))
+            });
         }
+        if !entries.iter().any(|entry| entry.key == MERGE) {
+            return Map::of_distinct(entries);
+        }
+        let (merged, own): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| entry.key == MERGE);
+        let mut map = Map::of_distinct(own);
         for below in merged.iter().flat_map(|entry| merge_sources(&entry.value)) {
-            for entry in below.entries() {
-                if !first.contains_key(&entry.key) {
-                    first.insert(entry.key.clone(), entry.key_span);
-                    distinct.push(entry.clone());
-                }
-            }
+            map.add_missing(below);
         }
-        Map::of_distinct(distinct)
+        map
+    }
+
+    /// Reports keys that stand twice. The places of all but the last of each.
+    fn report_doubled(&mut self, entries: &[Entry]) -> HashSet<usize> {
+        let mut doubled = HashSet::new();
+        let mut earlier: HashMap<&str, usize> = HashMap::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let before = if entries.len() <= FEW_KEYS {
+                entries.iter().take(index).rposition(|before| before.key == entry.key)
+            } else {
+                earlier.insert(&entry.key, index)
+            };
+            let Some(before) = before else { continue };
+            let line = entries.get(before).and_then(|entry| entry.key_span.range).map_or(0, |range| range.start.line);
+            self.report.add(&codes::DUPLICATE_KEY, entry.key_span, || {
+                say(format!("the key `{}` stands here again; it stands on line {line} already", entry.key))
+                    .help("the last one counts; remove the other")
+            });
+            doubled.insert(before);
+        }
+        doubled
     }
 
     fn span(&self, span: YamlSpan) -> Span {

@@ -1,5 +1,7 @@
 //! A bundle is the bot that its folder is.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests fail by panicking")]
+
 mod support;
 
 use cota_config::{Bundle, BundleError, Files, Options, load, load_bundle};

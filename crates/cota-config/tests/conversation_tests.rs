@@ -1,5 +1,7 @@
 //! Conversation tests and the exported documents.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests fail by panicking")]
+
 mod support;
 
 use cota_config::export;

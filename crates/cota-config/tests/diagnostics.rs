@@ -1,5 +1,7 @@
 //! Every kind of problem, as the author sees it.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests fail by panicking")]
+
 mod support;
 
 use std::collections::BTreeSet;

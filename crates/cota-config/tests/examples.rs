@@ -1,5 +1,7 @@
 //! The example bots of the repository load without a word.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests fail by panicking")]
+
 mod support;
 
 use cota_config::{Options, load, tests};

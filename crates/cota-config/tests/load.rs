@@ -1,5 +1,7 @@
 //! What a bot folder means.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests fail by panicking")]
+
 mod support;
 
 use std::time::{Duration, Instant};

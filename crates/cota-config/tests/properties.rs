@@ -1,5 +1,7 @@
 //! Whatever the bytes, loading ends in a bot or in diagnostics.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests fail by panicking")]
+
 mod support;
 
 use cota_config::{Bundle, Options, fuzzing, load, load_bundle};

@@ -1,5 +1,7 @@
 //! The JSON Schemas accept what loads without a word, and refuse what does not.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests fail by panicking")]
+
 mod support;
 
 use cota_config::{Bundle, Files};
