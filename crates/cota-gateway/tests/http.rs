@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use cota_core::bot::OnBusy;
 use support::client::{MESSAGES, answer, ask, body, get, post, post_raw};
-use support::{world, world_with};
+use support::{World, two_processes, world, world_with};
 
 /// The status and the stable code of a refusal.
 async fn refusal(router: &Router, request: Request<Body>) -> (u16, String) {
@@ -211,6 +211,22 @@ async fn messages_that_were_taken_together_have_one_answer() {
     assert_eq!(second["replies"], third["replies"]);
     assert_eq!(second["replies"][0]["text"], "you said: two\nthree");
     assert_ne!(second["message_id"], third["message_id"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_from_another_process_is_found_in_the_record() {
+    let [here, there] = two_processes();
+    let send = |world: &World, text: &str| {
+        let (router, request) = (world.gateway.router(), post(MESSAGES, &json!({"text": text})));
+        async move { answer(&router, request).await }
+    };
+    let (waiting, (status, said)) = tokio::join!(send(&there, "wait"), async {
+        here.model.waiting.acquire().await.unwrap().forget();
+        here.model.may_answer.add_permits(1);
+        send(&here, "hi").await
+    });
+    assert_eq!((waiting.0, status), (StatusCode::OK, StatusCode::OK));
+    assert_eq!(said["replies"][0]["text"], "you said: hi");
 }
 
 #[tokio::test]

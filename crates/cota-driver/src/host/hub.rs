@@ -80,13 +80,16 @@ impl Hub {
         for queue in room.subscribers.iter().filter(|queue| queue.streams || !only_streaming) {
             queue.push(update);
         }
+        if room.is_over() {
+            rooms.remove(key);
+        }
     }
 
     fn leave(&self, key: &ConversationKey, queue: &Arc<Queue>) {
         let mut rooms = lock(&self.rooms);
         if let Some(room) = rooms.get_mut(key) {
             room.subscribers.retain(|other| !Arc::ptr_eq(other, queue));
-            if room.subscribers.is_empty() {
+            if room.is_over() {
                 rooms.remove(key);
             }
         }
@@ -94,6 +97,11 @@ impl Hub {
 }
 
 impl Room {
+    /// Whether nobody is there, and no reply is being written that somebody who comes back would want from its start.
+    fn is_over(&self) -> bool {
+        self.subscribers.is_empty() && self.live.is_none()
+    }
+
     fn follow(&mut self, fragment: &Fragment) {
         match fragment {
             Fragment::Reset { .. } => self.live = None,

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use cota_core::bot::{
     Action, ActionKind, BOT_UTTER, Bot, BotSource, Language, Llm, LlmKind, Mode, OnBusy, Policy, SELECTOR, Settings, USER_UTTER,
 };
-use cota_core::ids::{BotDigest, BotName, Timestamp};
+use cota_core::ids::{BotDigest, BotName, ConversationId, ConversationKey, Owner, Timestamp};
 use cota_core::limits;
 use cota_core::machine::EffectError;
 use cota_core::tracker::result_text;
@@ -44,13 +44,37 @@ impl World {
             tokio::task::yield_now().await;
         }
     }
+
+    /// Forgets a conversation with the default bot.
+    pub(crate) async fn forget(&self, id: &str) {
+        let bot = BotName::new("parrot").unwrap();
+        let key = ConversationKey { bot, owner: Owner::public(), id: ConversationId::new(id).unwrap() };
+        self.host.forget(&key).await.unwrap();
+    }
 }
 
-/// Says back what it hears. To `wait ...` it answers when it may; what begins with `stream ...` it says piece by piece.
+/// Says back what it hears. Where it hears `stream` it begins with pieces, where it hears `wait` it waits until it may go on, and
+/// where it hears `flood` it goes on with a great many pieces and waits once more.
 pub(crate) struct Model {
     pub(crate) may_answer: Semaphore,
     /// Rises by one when the model begins to wait.
     pub(crate) waiting: Semaphore,
+}
+
+/// The pieces of a flood: more than the host keeps for a slow reader.
+pub(crate) const FLOOD: usize = 300;
+
+impl Default for Model {
+    fn default() -> Self {
+        Self { may_answer: Semaphore::new(0), waiting: Semaphore::new(0) }
+    }
+}
+
+impl Model {
+    async fn wait(&self) {
+        self.waiting.add_permits(1);
+        self.may_answer.acquire().await.unwrap().forget();
+    }
 }
 
 pub(crate) fn world() -> World {
@@ -58,19 +82,28 @@ pub(crate) fn world() -> World {
 }
 
 pub(crate) fn world_with(on_busy: OnBusy, adjust: impl FnOnce(&mut Options)) -> World {
-    let model = Arc::new(Model { may_answer: Semaphore::new(0), waiting: Semaphore::new(0) });
+    process("one", &Arc::new(MemoryStore::new()), &Arc::default(), on_busy, adjust)
+}
+
+/// Two processes that share a store and a model.
+pub(crate) fn two_processes() -> [World; 2] {
+    let (store, model) = (Arc::new(MemoryStore::new()), Arc::default());
+    ["one", "two"].map(|name| process(name, &store, &model, OnBusy::Queue, |_| {}))
+}
+
+fn process(name: &str, store: &Arc<MemoryStore>, model: &Arc<Model>, on_busy: OnBusy, adjust: impl FnOnce(&mut Options)) -> World {
     let clock = Arc::new(TokioClock(Instant::now()));
     let host = Host::new(Ports {
-        store: Arc::new(MemoryStore::new()),
+        store: store.clone(),
         effects: model.clone(),
         clock: clock.clone(),
         bots: Arc::new(Two([bot("parrot", on_busy), bot("other", on_busy)])),
         spawn: Arc::new(OnTokio),
-        holder: Holder("test".to_owned()),
+        holder: Holder(name.to_owned()),
     });
-    let mut options = Options::new(clock, "test");
+    let mut options = Options::new(clock, name);
     adjust(&mut options);
-    World { gateway: Gateway::new(host.clone(), options), host, model }
+    World { gateway: Gateway::new(host.clone(), options), host, model: model.clone() }
 }
 
 #[async_trait]
@@ -83,13 +116,16 @@ impl Effects for Model {
         let content = match call.purpose {
             Purpose::Utter { .. } => {
                 let text = format!("you said: {heard}");
-                if heard.starts_with("stream") {
+                if heard.contains("stream") {
                     pieces.push("{\"text\": \"you ".to_owned());
                     pieces.push("said".to_owned());
                 }
                 if heard.contains("wait") {
-                    self.waiting.add_permits(1);
-                    self.may_answer.acquire().await.unwrap().forget();
+                    self.wait().await;
+                }
+                if heard.contains("flood") {
+                    (0..FLOOD).for_each(|_| pieces.push("!".to_owned()));
+                    self.wait().await;
                 }
                 serde_json::json!({"text": text, "thought": "a secret thought"}).to_string()
             }
