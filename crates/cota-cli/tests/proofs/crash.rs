@@ -16,19 +16,27 @@ use super::support::{self, Cota, Record, Socket, Store, model, scatter, seeds, s
 const TAKEN_UP_WITHIN: Duration = Duration::from_secs(30);
 const MESSAGES: usize = 4;
 const CONVERSATIONS: usize = 3;
-/// Places between two writes at which the process ends.
-const FAILPOINTS: [&str; 5] = ["before-accept-commit", "after-accept-commit", "before-turn-commit", "after-turn-commit", "middle-of-batch"];
+/// Places between two writes at which the process ends, each with how often it is passed at least.
+const FAILPOINTS: [(&str, u64); 5] = [
+    ("before-accept-commit", 10),
+    ("after-accept-commit", 10),
+    ("before-turn-commit", 10),
+    ("after-turn-commit", 10),
+    ("middle-of-batch", 30),
+];
 
 #[test]
 fn a_process_that_ends_between_two_writes_answers_each_message_once_after_its_restart() {
     support::run(async {
-        for seed in seeds(6, 2) {
-            for failpoint in FAILPOINTS {
-                let nth = 1 + scatter(seed, (CONVERSATIONS * MESSAGES) as u64 * 2);
+        for (failpoint, passes) in FAILPOINTS {
+            let mut deaths = 0;
+            for seed in seeds(6, 2) {
+                let nth = 1 + scatter(seed, passes);
                 let setting = format!("{failpoint}:{nth}");
                 println!("seed {seed}: {setting}");
-                dies_and_recovers(&[("COTA_FAILPOINT", &setting)], None).await;
+                deaths += u32::from(dies_and_recovers(&[("COTA_FAILPOINT", &setting)], None).await);
             }
+            assert!(deaths > 0, "no process ever ended at {failpoint}");
         }
     });
 }
@@ -45,32 +53,31 @@ fn a_process_that_is_killed_answers_each_message_once_after_its_restart() {
 }
 
 /// Talks to a process until it dies (or has answered all, where its failpoint is never reached), starts another on the same
-/// file, and looks at every conversation.
-async fn dies_and_recovers(environment: &[(&str, &str)], kill_after: Option<Duration>) {
+/// file, and looks at every conversation. Whether it died by itself.
+async fn dies_and_recovers(environment: &[(&str, &str)], kill_after: Option<Duration>) -> bool {
     let llm = model(Settings::new(scripts::chat()).latency(Duration::from_millis(5))).await;
     let home = tempfile::tempdir().unwrap();
     let store = Store::Sqlite(home.path().join("cota.db"));
     let mut cota = Cota::start_with(&["chat"], &store, &llm.apibase(), environment);
     let address = cota.address.clone();
-    let talks = tokio::spawn(async move { join_all((0..CONVERSATIONS).map(|n| talk(address.clone(), n))).await });
+    let talks = tokio::spawn(async move { join_all((0..CONVERSATIONS).map(|n| talk(&address, n))).await });
     if let Some(after) = kill_after {
         tokio::time::sleep(after).await;
         cota.kill();
     }
     let acknowledged = talks.await.unwrap();
+    let died = kill_after.is_none() && cota.has_ended();
     cota.kill();
     let again = Cota::start(&["chat"], &store, &llm.apibase());
     join_all(acknowledged.iter().enumerate().map(|(n, ids)| is_whole(&again, n, ids))).await;
     join_all((0..CONVERSATIONS).map(|n| repeats(&again, n))).await;
+    died
 }
 
 /// Says everything and listens until all is answered or the process is gone. Returns the ids that were acknowledged.
-async fn talk(address: String, n: usize) -> BTreeSet<String> {
+async fn talk(address: &str, n: usize) -> BTreeSet<String> {
     let mut acknowledged = BTreeSet::new();
-    let Ok(mut socket) = tokio::spawn(async move { Socket::join(&address, &sender(n), &session(n), &json!({})).await }).await else {
-        // It died before it was joined.
-        return acknowledged;
-    };
+    let Some(mut socket) = Socket::try_join(address, &sender(n), &session(n), &json!({})).await else { return acknowledged };
     for m in 0..MESSAGES {
         socket.say(&session(n), &id(m), &text(n, m)).await;
     }
@@ -97,7 +104,8 @@ async fn is_whole(cota: &Cota, n: usize, acknowledged: &BTreeSet<String>) {
     while !open.is_empty() {
         let left = TAKEN_UP_WITHIN.saturating_sub(began.elapsed());
         let frame = tokio::time::timeout(left, socket.next()).await;
-        let Ok(Some(frame)) = frame else { panic!("{}: {open:?} not answered within {TAKEN_UP_WITHIN:?}", session(n)) };
+        let frame = frame.unwrap_or_else(|_| panic!("{}: {open:?} not answered within {TAKEN_UP_WITHIN:?}", session(n)));
+        let frame = frame.unwrap_or_else(|| panic!("{}: the socket was closed before {open:?} were answered", session(n)));
         if socket::is_from(&frame, "bot") {
             open.remove(frame["reply_to"].as_str().unwrap_or_default());
         }
@@ -133,7 +141,7 @@ fn of_two_processes_on_one_file_the_other_takes_up_what_the_killed_one_left() {
             let second = Arc::new(Cota::start(&["chat"], &store, &llm.apibase()));
             let addresses = [first.address.clone(), second.address.clone()];
             let talks = tokio::spawn(async move {
-                let talks = (0..CONVERSATIONS * 2).map(|n| talk(addresses[n % 2].clone(), n));
+                let talks = (0..CONVERSATIONS * 2).map(|n| talk(&addresses[n % 2], n));
                 join_all(talks).await
             });
             tokio::time::sleep(after).await;

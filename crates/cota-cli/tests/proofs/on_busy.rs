@@ -115,8 +115,14 @@ fn merge_takes_what_waits_as_one_message_with_one_answer() {
         busy.accepted("third").await;
         busy.open();
         let answer = busy.socket.until(|frame| frame["sender"] == "bot" && frame["text"] == "It is #third.").await.unwrap();
-        assert_eq!(busy.cota.say(SESSION, &json!({"text": "this is #third", "sender_id": "ben", "message_id": "third"})).await.replies(), ["It is #third."]);
-        assert_eq!(busy.cota.say(SESSION, &json!({"text": "this is #second", "sender_id": "ben", "message_id": "second"})).await.replies(), ["It is #third."]);
+        assert_eq!(
+            busy.cota.say(SESSION, &json!({"text": "this is #third", "sender_id": "ben", "message_id": "third"})).await.replies(),
+            ["It is #third."]
+        );
+        assert_eq!(
+            busy.cota.say(SESSION, &json!({"text": "this is #second", "sender_id": "ben", "message_id": "second"})).await.replies(),
+            ["It is #third."]
+        );
         let record = busy.record().await;
         assert_eq!(busy.first.await.unwrap().replies(), ["It is #first."]);
         assert_eq!(record.heard(), ["this is #first", "this is #second", "this is #third"]);

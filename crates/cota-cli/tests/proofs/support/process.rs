@@ -67,9 +67,9 @@ impl Cota {
         self.child.wait().unwrap();
     }
 
-    /// Waits until the process has ended by itself.
-    pub(crate) fn wait(&mut self) {
-        self.child.wait().unwrap();
+    /// Whether the process has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// What it logged.

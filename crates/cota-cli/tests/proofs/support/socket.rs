@@ -13,25 +13,24 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Opens a socket and takes its `login`.
-    pub(crate) async fn connect(address: &str, sender: &str) -> Self {
-        let tcp = TcpStream::connect(address).await.unwrap();
-        let url = format!("ws://{address}/websocket?sender_id={sender}");
-        let (stream, _) = tokio_tungstenite::client_async(url, tcp).await.unwrap();
-        let mut socket = Self { stream, sender: sender.to_owned() };
-        let login = socket.next().await.unwrap();
-        assert_eq!((&login["type"], &login["sender_id"]), (&json!("login"), &json!(sender)));
-        socket
-    }
-
     /// Opens a socket in a conversation, and gets what the record has after `after`.
     pub(crate) async fn join(address: &str, sender: &str, session: &str, more: &Json) -> Self {
-        let mut socket = Self::connect(address, sender).await;
+        Self::try_join(address, sender, session, more).await.expect("the server is gone")
+    }
+
+    /// As [`join`](Self::join); none where the server is gone before it is done.
+    pub(crate) async fn try_join(address: &str, sender: &str, session: &str, more: &Json) -> Option<Self> {
+        let tcp = TcpStream::connect(address).await.ok()?;
+        let url = format!("ws://{address}/websocket?sender_id={sender}");
+        let (stream, _) = tokio_tungstenite::client_async(url, tcp).await.ok()?;
+        let mut socket = Self { stream, sender: sender.to_owned() };
+        let login = socket.next().await?;
+        assert_eq!((&login["type"], &login["sender_id"]), (&json!("login"), &json!(sender)));
         let mut frame = json!({"type": "join", "session_id": session, "sender_id": sender});
         frame.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
         socket.send(&frame).await;
-        socket.until(|frame| frame["type"] == "join_confirm").await.unwrap();
-        socket
+        socket.until(|frame| frame["type"] == "join_confirm").await?;
+        Some(socket)
     }
 
     pub(crate) async fn send(&mut self, frame: &Json) {
@@ -50,7 +49,8 @@ impl Socket {
     /// Says something under an id.
     pub(crate) async fn say(&mut self, session: &str, message_id: &str, text: &str) {
         let sender = self.sender.clone();
-        let frame = json!({"type": "text", "session_id": session, "sender_id": sender, "receiver": "bot", "text": text, "message_id": message_id});
+        let frame =
+            json!({"type": "text", "session_id": session, "sender_id": sender, "receiver": "bot", "text": text, "message_id": message_id});
         self.send(&frame).await;
     }
 
