@@ -111,11 +111,12 @@ pub fn load(files: &Files, env: &dyn Fn(&str) -> Option<String>, options: &Optio
     load::load(trees, digest, &environment(env, options), options, report)
 }
 
-/// Loads a bundle. Its diagnostics name files and no lines.
+/// Loads a bundle. Its folder's name is its own, whatever the options say; its diagnostics name files and no lines.
 #[must_use]
 pub fn load_bundle(bundle: Bundle, env: &dyn Fn(&str) -> Option<String>, options: &Options<'_>) -> Loaded {
     let mut report = Report::default();
-    let digest = bundle.digest().clone();
+    let (name, digest) = (bundle.name().to_owned(), bundle.digest().clone());
+    let options = &Options { folder: &name, ..*options };
     let mut trees = load::Trees::new();
     for (path, json) in bundle.into_files() {
         let file = report.sources.add(&path, None);

@@ -34,7 +34,8 @@ fn sources(files: &Files) -> (cota_core::bot::Bot, cota_core::bot::Bot) {
     let options = Options { environment: files.contains_key("endpoints.test.yml").then_some("test"), ..Options::new("folder") };
     let folder = load(files, &support::environment, &options).bot.unwrap();
     let bundle = Bundle::parse(&Bundle::of(files, "folder").to_json()).unwrap();
-    let options = Options { folder: &bundle.name().to_owned(), ..options };
+    assert_eq!(bundle.name(), "folder");
+    let options = Options { folder: "another", ..options };
     (folder, load_bundle(bundle, &support::environment, &options).bot.unwrap())
 }
 
