@@ -24,11 +24,11 @@ struct Command {
     run: fn(&Arguments) -> Result<(), Failure>,
 }
 
-/// Every command, in the order of a bot's life.
+/// Every command, in the order of the overview.
 const COMMANDS: &[Command] = &[
     init::COMMAND,
-    shell::COMMAND,
     run::COMMAND,
+    shell::COMMAND,
     check::COMMAND,
     test::COMMAND,
     trace::COMMAND,

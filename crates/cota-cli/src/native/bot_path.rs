@@ -158,8 +158,8 @@ fn sorted(folder: &Path) -> Result<Vec<PathBuf>, ReadError> {
 }
 
 fn read_text(path: &Path) -> Result<String, ReadError> {
-    fs::read_to_string(path).map_err(|source| match source.kind() {
-        io::ErrorKind::InvalidData => ReadError::NotText(path.to_owned()),
-        _ => ReadError::Io { path: path.to_owned(), source },
+    fs::read_to_string(path).map_err(|source| {
+        let path = path.to_owned();
+        if source.kind() == io::ErrorKind::InvalidData { ReadError::NotText(path) } else { ReadError::Io { path, source } }
     })
 }

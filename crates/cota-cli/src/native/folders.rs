@@ -203,3 +203,93 @@ fn load(path: &BotPath) -> Result<(Bot, StoreChoice, Vec<Diagnostic>), OpenBotsE
         None => Err(OpenBotsError::Broken { path: path.clone(), diagnostics: loaded.diagnostics }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    struct OnDisk {
+        folder: TempDir,
+    }
+
+    impl OnDisk {
+        fn new() -> Self {
+            let new = Self { folder: TempDir::new().unwrap() };
+            new.write("one");
+            new
+        }
+
+        /// A change of its length, so that it is seen however coarse the clock of the file system is.
+        fn write(&self, description: &str) {
+            let text = format!("system: {{name: b, description: {description}}}\n");
+            fs::write(self.folder.path().join("agent.yml"), text).unwrap();
+        }
+
+        fn open(&self) -> Folders {
+            Folders::open(BotPath::find(self.folder.path()).unwrap()).unwrap().0
+        }
+    }
+
+    fn name() -> BotName {
+        BotName::new("b").unwrap()
+    }
+
+    #[test]
+    fn a_run_finds_the_bot_it_began_on_after_a_change() {
+        let bot = OnDisk::new();
+        let folders = bot.open();
+        let first = folders.current(&name()).unwrap();
+        bot.write("another");
+        let mut prepared = Vec::new();
+        let reloads = {
+            let seen = std::sync::Mutex::new(&mut prepared);
+            folders.reload(&|bot| seen.lock().unwrap().push(bot.digest().clone()))
+        };
+        assert!(matches!(reloads.as_slice(), [(_, Reload::Swapped { .. })]), "{reloads:?}");
+        let second = folders.current(&name()).unwrap();
+        assert_eq!(prepared, [second.digest().clone()], "it was got ready before anybody could talk to it");
+        assert_ne!(first.digest(), second.digest());
+        assert!(Arc::ptr_eq(&folders.pinned(&name(), first.digest()).unwrap(), &first));
+        assert!(Arc::ptr_eq(&folders.pinned(&name(), second.digest()).unwrap(), &second));
+        assert!(folders.reload(&|_| ()).is_empty(), "nothing has changed since");
+    }
+
+    #[test]
+    fn a_broken_change_is_told_once_and_not_served() {
+        let bot = OnDisk::new();
+        let folders = bot.open();
+        let first = folders.current(&name()).unwrap();
+        bot.write("[");
+        let reloads = folders.reload(&|_| ());
+        assert!(matches!(reloads.as_slice(), [(_, Reload::Refused { error: OpenBotsError::Broken { .. } })]), "{reloads:?}");
+        assert!(Arc::ptr_eq(&folders.current(&name()).unwrap(), &first));
+        assert!(folders.reload(&|_| ()).is_empty(), "it was told already");
+        bot.write("one");
+        assert!(folders.reload(&|_| ()).is_empty(), "the bot is what it was");
+    }
+
+    #[test]
+    fn a_comment_is_no_change_of_the_bot() {
+        let bot = OnDisk::new();
+        let folders = bot.open();
+        fs::write(bot.folder.path().join("agent.yml"), "# For a reader.\nsystem: {name: b, description: one}\n").unwrap();
+        assert!(folders.reload(&|_| ()).is_empty());
+    }
+
+    #[test]
+    fn earlier_versions_are_kept_up_to_a_bound() {
+        let bot = OnDisk::new();
+        let folders = bot.open();
+        let first = folders.current(&name()).unwrap();
+        for n in 1..=MOST_EARLIER + 1 {
+            bot.write(&"x".repeat(n + 10));
+            assert_eq!(folders.reload(&|_| ()).len(), 1);
+        }
+        assert!(folders.pinned(&name(), first.digest()).is_none());
+        assert_eq!(folders.shelf.read().unwrap().earlier.len(), MOST_EARLIER);
+    }
+}

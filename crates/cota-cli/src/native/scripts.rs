@@ -120,3 +120,103 @@ fn cannot_start(path: &str, error: &io::Error) -> String {
 fn broke_off(error: &io::Error) -> EffectError {
     EffectError::new(FailureKind::OutcomeUnknown, format!("the script could not be followed to its end: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Duration;
+
+    use cota_core::ids::BotDigest;
+    use serde_json::json;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::native::BotPath;
+
+    /// Only catches a hang.
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    /// A script that is still being written when another test starts a process cannot be run: that process has it open.
+    static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+    /// A bot with one script.
+    fn bot(script: &str) -> (TempDir, Scripts) {
+        let folder = TempDir::new().unwrap();
+        let file = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        file("agent.yml", "system: {name: b}\nactions: {Run: {executer: {type: script, script_path: run.sh}}}\n");
+        file("run.sh", &format!("#!/bin/sh\n{script}\n"));
+        fs::set_permissions(folder.path().join("run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+        let (folders, _) = Folders::open(BotPath::find(folder.path()).unwrap()).unwrap();
+        (folder, Scripts::new(Arc::new(folders)))
+    }
+
+    fn call(path: &str) -> ScriptRun {
+        ScriptRun {
+            bot: "b".to_owned(),
+            digest: BotDigest::of(b""),
+            path: path.to_owned(),
+            args: vec!["$(echo no shell)".to_owned(), "two words".to_owned()],
+            slots: json!({"city": "Oslo"}).as_object().unwrap().clone(),
+            idempotency_key: "run/1".to_owned(),
+        }
+    }
+
+    async fn run(script: &str) -> Result<String, EffectError> {
+        let (_folder, scripts) = bot(script);
+        let printed = tokio::time::timeout(LIMIT, scripts.run(call("run.sh"))).await.unwrap();
+        printed.map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_script_gets_its_arguments_slots_and_key_in_its_folder() {
+        let _alone = ONE_AT_A_TIME.lock().await;
+        assert_eq!(run("printf '%s|' \"$@\"").await.unwrap(), "$(echo no shell)|two words|");
+        assert_eq!(run("cat").await.unwrap(), r#"{"city":"Oslo"}"#);
+        assert_eq!(run("printf %s $COTA_IDEMPOTENCY_KEY").await.unwrap(), "run/1");
+        assert_eq!(run("ls agent.yml").await.unwrap(), "agent.yml\n");
+    }
+
+    #[tokio::test]
+    async fn a_script_that_fails_or_says_too_much_is_an_error() {
+        let _alone = ONE_AT_A_TIME.lock().await;
+        let failed = run("echo half; exit 3").await.unwrap_err();
+        assert_eq!((failed.kind, failed.message.as_str()), (FailureKind::Rejected, "the script failed (exit status: 3)"));
+        let too_much = run("yes").await.unwrap_err();
+        assert_eq!(too_much.message, format!("the script printed more than {EXECUTOR_ANSWER_BYTES} bytes"));
+        let (_folder, scripts) = bot("");
+        let missing = scripts.run(call("other.sh")).await.unwrap_err();
+        assert!(missing.message.starts_with("the script `other.sh` cannot be started: "), "{}", missing.message);
+    }
+
+    #[tokio::test]
+    async fn whoever_stops_waiting_kills_the_script_and_its_children() {
+        let _alone = ONE_AT_A_TIME.lock().await;
+        let (folder, scripts) = bot("sleep 600 &\necho $! > child.tmp; mv child.tmp child; wait");
+        let child = folder.path().join("child");
+        let begun = async {
+            while !child.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, async {
+            tokio::select! {
+                ended = scripts.run(call("run.sh")) => panic!("ended by itself: {ended:?}"),
+                () = begun => {}
+            }
+            let process = fs::read_to_string(&child).unwrap();
+            while is_alive(process.trim()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+        .unwrap();
+    }
+
+    /// A process that has ended and was not waited for is not alive.
+    fn is_alive(process: &str) -> bool {
+        let told = std::process::Command::new("ps").args(["-o", "stat=", "-p", process]).output().unwrap();
+        let state = String::from_utf8(told.stdout).unwrap();
+        !state.trim().is_empty() && !state.trim().starts_with('Z')
+    }
+}

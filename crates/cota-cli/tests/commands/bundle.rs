@@ -18,8 +18,8 @@ fn a_bundle_is_the_bot() {
 fn a_bundle_holds_the_name_of_a_secret_and_not_the_secret() {
     let home = Home::with("weather");
     home.write("endpoints.yml", "llms:\n  gpt:\n    key: ${COTA_TEST_SECRET}\n    model: m\n    apibase: http://localhost:1\n");
-    let written = home.command(&["bundle", "-o", "weather.json"]).env("COTA_TEST_SECRET", "sk-very-secret").status().unwrap();
-    assert!(written.success());
+    let written = home.command(&["bundle", "-o", "weather.json"]).env("COTA_TEST_SECRET", "sk-very-secret").output().unwrap();
+    assert!(written.status.success());
     let bundle = home.read("weather.json");
     assert!(bundle.contains("${COTA_TEST_SECRET}") && !bundle.contains("sk-very-secret"), "{bundle}");
 }

@@ -2,7 +2,9 @@
 
 use std::net::TcpStream;
 
-use crate::support::{Home, until};
+use serde_json::json;
+
+use crate::support::{Home, is_alive, try_post, until};
 
 const AGENT: &str = "\
 system: {name: slow}
@@ -28,7 +30,7 @@ triggers:
       - {name: BotUtter}
 ";
 /// Says that it has begun, and ends when it is let go.
-const SCRIPT: &str = "#!/bin/sh\ntouch begun\nwhile [ ! -e let-go ]; do sleep 0.02; done\necho done\n";
+const SCRIPT: &str = "#!/bin/sh\necho $$ > begun.tmp\nmv begun.tmp begun\nfor n in $(seq 3000); do [ -e let-go ] && break; sleep 0.02; done\necho done\n";
 
 /// A bot whose turns last as long as the test wants.
 fn slow() -> Home {
@@ -58,14 +60,12 @@ fn a_turn_that_runs_is_finished_before_the_end() {
     let home = slow();
     let mut server = home.serve(&["--log-format", "json"]);
     let address = server.address.clone();
-    let asked = std::thread::spawn(move || {
-        crate::support::post(&address, "/v1/conversations/a/messages", &serde_json::json!({"text": "go"}))
-    });
+    let asked = std::thread::spawn(move || try_post(&address, "/v1/conversations/a/messages", &json!({"text": "go"})));
     until("the turn to begin", || home.path().join("begun").exists());
     server.signal("TERM");
     until("the server to stop listening", || TcpStream::connect(&server.address).is_err());
     home.write("let-go", "");
-    let (status, body) = asked.join().unwrap();
+    let (status, body) = asked.join().unwrap().unwrap();
     assert_eq!((status, body["replies"][0]["text"].as_str()), (200, Some("It said done")), "{body}");
     assert_eq!(server.end(), 0);
     let logged = server.logged();
@@ -78,21 +78,15 @@ fn a_second_signal_does_not_wait_for_the_turn() {
     let home = slow();
     let mut server = home.serve(&[]);
     let address = server.address.clone();
-    let asked = std::thread::spawn(move || TcpStream::connect(address).map(|mut stream| {
-        use std::io::{Read as _, Write as _};
-        let request = "POST /v1/conversations/a/messages HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 13\r\n\r\n{\"text\":\"go\"}";
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        // The connection ends without an answer.
-        let _ = stream.read_to_string(&mut answer);
-        answer
-    }));
+    let asked = std::thread::spawn(move || try_post(&address, "/v1/conversations/a/messages", &json!({"text": "go"})));
     until("the turn to begin", || home.path().join("begun").exists());
     server.signal("TERM");
     until("the server to stop listening", || TcpStream::connect(&server.address).is_err());
     server.signal("TERM");
     assert_eq!(server.end(), 3);
-    assert_eq!(asked.join().unwrap().unwrap(), "");
+    assert_eq!(asked.join().unwrap(), None, "the connection ends without an answer");
+    let script = home.read("begun");
+    until("the script to be killed", || !is_alive(script.trim()));
     assert!(server.logged().contains("the next start takes them up"), "{}", server.logged());
 }
 

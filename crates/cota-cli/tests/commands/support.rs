@@ -128,7 +128,8 @@ pub(crate) struct Server {
 impl Server {
     /// Says something in a conversation and returns the answer's status and body.
     pub(crate) fn say(&self, conversation: &str, text: &str) -> (u16, Json) {
-        post(&self.address, &format!("/v1/conversations/{conversation}/messages"), &serde_json::json!({"text": text}))
+        let path = format!("/v1/conversations/{conversation}/messages");
+        try_post(&self.address, &path, &serde_json::json!({"text": text})).unwrap()
     }
 
     /// The bot's first reply to a text, in a conversation of its own.
@@ -179,19 +180,27 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Posts JSON and returns the answer's status and body.
-pub(crate) fn post(address: &str, path: &str, body: &Json) -> (u16, Json) {
+/// Posts JSON and returns the answer's status and body; nothing where the connection ends without an answer.
+pub(crate) fn try_post(address: &str, path: &str, body: &Json) -> Option<(u16, Json)> {
     let body = body.to_string();
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
-    let head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(body.as_bytes()).unwrap();
+    let length = body.len();
+    let head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n");
+    stream.write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes()).unwrap();
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer}"));
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(body).unwrap_or(Json::Null))
+    // A connection that is cut off may end with an error, too.
+    let _ = stream.read_to_string(&mut answer);
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some((status, serde_json::from_str(body).unwrap_or(Json::Null)))
+}
+
+/// Whether a process runs. One that has ended and was not waited for does not.
+pub(crate) fn is_alive(process: &str) -> bool {
+    let told = Command::new("ps").args(["-o", "stat=", "-p", process]).output().unwrap();
+    let state = String::from_utf8(told.stdout).unwrap();
+    !state.trim().is_empty() && !state.trim().starts_with('Z')
 }
 
 /// The folder of the example bots.

@@ -17,14 +17,14 @@ pub(super) struct TestEffects {
 }
 
 enum Model {
-    Examples(OnceLock<ExamplesModel>),
+    Examples(Box<OnceLock<ExamplesModel>>),
     Answers(Mutex<VecDeque<String>>),
 }
 
 impl TestEffects {
     pub(super) fn new(real: Arc<dyn Effects>, llm: &ScriptedLlm) -> Self {
         let model = match llm {
-            ScriptedLlm::Examples => Model::Examples(OnceLock::new()),
+            ScriptedLlm::Examples => Model::Examples(Box::default()),
             ScriptedLlm::Answers(answers) => Model::Answers(Mutex::new(answers.clone().into())),
         };
         Self { real, model }

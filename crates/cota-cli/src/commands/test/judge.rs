@@ -237,9 +237,17 @@ mod tests {
         );
         assert_eq!(
             fault.conversation,
-            ["user: Oslo or Bergen?", "  Weather {\"city\":\"Oslo\",\"days\":2} (end): rain", "  Weather {\"city\":\"Bergen\"} (end): sun", "bot: Bergen is drier."]
+            [
+                "user: Oslo or Bergen?",
+                "  Weather {\"city\":\"Oslo\",\"days\":2} (end): rain",
+                "  Weather {\"city\":\"Bergen\"} (end): sun",
+                "bot: Bergen is drier."
+            ]
         );
         let fault = transcript().expect_reply(&contains("snow")).unwrap_err();
-        assert_eq!((fault.expected.as_str(), fault.got.as_slice()), ("a reply that contains `snow`", ["`Bergen is drier.` does not contain `snow`".to_owned()].as_slice()));
+        assert_eq!(
+            (fault.expected.as_str(), fault.got.as_slice()),
+            ("a reply that contains `snow`", ["`Bergen is drier.` does not contain `snow`".to_owned()].as_slice())
+        );
     }
 }

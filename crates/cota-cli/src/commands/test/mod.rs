@@ -81,7 +81,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let report = Report::of(suites);
     if report.is_empty() {
-        let what = if filter.is_empty() { "there are no tests in tests/*.yml".to_owned() } else { format!("no test has `{filter}` in its name") };
+        let what =
+            if filter.is_empty() { "there are no tests in tests/*.yml".to_owned() } else { format!("no test has `{filter}` in its name") };
         return Err(Failure::input(what));
     }
     report.print(style)?;

@@ -42,7 +42,8 @@ pub(super) struct Remote {
 impl Remote {
     pub(super) fn new(target: &str, key: Option<String>, bot: &BotName) -> Result<Self, Failure> {
         let base = target.trim_end_matches('/').parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        let base = base.ok_or_else(|| Failure::usage(format!("`{target}` is no address of a server: it begins with http:// or https://")))?;
+        let base =
+            base.ok_or_else(|| Failure::usage(format!("`{target}` is no address of a server: it begins with http:// or https://")))?;
         let authorization = key.map(|key| HeaderValue::try_from(format!("Bearer {key}"))).transpose();
         let mut authorization = authorization.map_err(|_| Failure::usage("the key has characters that no key has"))?;
         authorization.iter_mut().for_each(|value| value.set_sensitive(true));

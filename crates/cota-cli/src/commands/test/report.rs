@@ -104,7 +104,8 @@ impl Suite {
         let skipped = count(|verdict| matches!(verdict, Verdict::Skipped));
         let seconds: f64 = self.tests.iter().map(|test| test.seconds).sum();
         let (name, tests) = (escaped(&self.bot), self.tests.len());
-        let _ = writeln!(text, r#"  <testsuite name="{name}" tests="{tests}" failures="{failures}" skipped="{skipped}" time="{seconds:.3}">"#);
+        let _ =
+            writeln!(text, r#"  <testsuite name="{name}" tests="{tests}" failures="{failures}" skipped="{skipped}" time="{seconds:.3}">"#);
         for test in &self.tests {
             let (title, file, seconds) = (escaped(&test.name), escaped(&test.file), test.seconds);
             let _ = write!(text, r#"    <testcase classname="{name}" name="{title}" file="{file}" time="{seconds:.3}">"#);
@@ -184,7 +185,8 @@ mod tests {
             got: vec!["`a & b` does not contain `<b>`".to_owned()],
             conversation: vec!["user: hi".to_owned(), "bot: a & b".to_owned()],
         };
-        let test = |name: &str, verdict| Tested { name: name.to_owned(), file: "tests/a.yml".to_owned(), line: Some(2), seconds: 0.25, verdict };
+        let test =
+            |name: &str, verdict| Tested { name: name.to_owned(), file: "tests/a.yml".to_owned(), line: Some(2), seconds: 0.25, verdict };
         let tests = vec![test("one", Verdict::Passed), test("two", Verdict::Failed(fault)), test("three", Verdict::Skipped)];
         Report::of(vec![Suite { bot: "weather".to_owned(), tests }])
     }
