@@ -141,7 +141,12 @@ mod tests {
 
     #[test]
     fn options_come_in_every_usual_spelling() {
-        for line in [["--output", "x", "bot", "--debug"].as_slice(), &["bot", "--output=x", "--debug"], &["--debug", "-o", "x", "bot"], &["-ox", "--debug", "bot"]] {
+        for line in [
+            ["--output", "x", "bot", "--debug"].as_slice(),
+            &["bot", "--output=x", "--debug"],
+            &["--debug", "-o", "x", "bot"],
+            &["-ox", "--debug", "bot"],
+        ] {
             let read = read(line).unwrap();
             assert_eq!(read.option("output"), Some("x"), "{line:?}");
             assert_eq!(read.words(), ["bot"]);

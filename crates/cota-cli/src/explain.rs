@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use cota_core::event::{ActionRecord, CallTrace, Cause, Control, Event, EventBody, FormState, Slots, StepTrace, TurnEnd, TurnOutcome, Usage};
+use cota_core::event::{
+    ActionRecord, CallTrace, Cause, Control, Event, EventBody, FormState, Slots, StepTrace, TurnEnd, TurnOutcome, Usage,
+};
 use cota_core::ids::{RunId, Seq, Timestamp};
 use cota_core::tracker::result_text;
 use cota_protocol::time::iso8601;
