@@ -53,9 +53,10 @@ pub(crate) fn join(gateway: &Gateway, key: ConversationKey, streams: bool) -> Jo
 pub(crate) struct Joining(Follower);
 
 impl Joining {
-    /// The news after this place. It ends never by itself.
-    pub(crate) fn after(self, cursor: Seq) -> BoxStream<'static, News> {
-        let follower = Follower { cursor, behind: true, ..self.0 };
+    /// The news after `cursor`, in a conversation whose record has been read up to `head` since the subscription began. It ends
+    /// never by itself.
+    pub(crate) fn after(self, cursor: Seq, head: Seq) -> BoxStream<'static, News> {
+        let follower = Follower { cursor, behind: cursor < head, ..self.0 };
         stream::unfold(follower, |mut follower| async move { Some((follower.next().await, follower)) }).boxed()
     }
 }

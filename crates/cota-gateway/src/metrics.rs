@@ -8,22 +8,34 @@ use cota_driver::metrics::{Metrics, TURN_MS_BOUNDS};
 /// The counters, and how many sockets are open.
 pub(crate) fn text(metrics: &Metrics, sockets: u64) -> String {
     let mut out = String::with_capacity(4096);
-    family(&mut out, "cota_messages_total", "counter", "Messages offered, by what became of them.", &[
-        ("{result=\"accepted\"}", read(&metrics.accepted)),
-        ("{result=\"refused\"}", read(&metrics.refused)),
-    ]);
-    family(&mut out, "cota_turns_total", "counter", "Turns that ended, by how.", &[
-        ("{outcome=\"replied\"}", read(&metrics.replied)),
-        ("{outcome=\"fallback\"}", read(&metrics.fallbacks)),
-        ("{outcome=\"other\"}", read(&metrics.other_turns)),
-    ]);
+    family(
+        &mut out,
+        "cota_messages_total",
+        "counter",
+        "Messages offered, by what became of them.",
+        &[("{result=\"accepted\"}", read(&metrics.accepted)), ("{result=\"refused\"}", read(&metrics.refused))],
+    );
+    family(
+        &mut out,
+        "cota_turns_total",
+        "counter",
+        "Turns that ended, by how.",
+        &[
+            ("{outcome=\"replied\"}", read(&metrics.replied)),
+            ("{outcome=\"fallback\"}", read(&metrics.fallbacks)),
+            ("{outcome=\"other\"}", read(&metrics.other_turns)),
+        ],
+    );
     family(&mut out, "cota_conversations_running", "gauge", "Conversations being driven now.", &[("", read(&metrics.running))]);
     family(&mut out, "cota_websockets_open", "gauge", "WebSockets open now.", &[("", sockets)]);
     family(&mut out, "cota_llm_calls_total", "counter", "Calls to LLMs, retries included.", &[("", read(&metrics.llm_calls))]);
-    family(&mut out, "cota_llm_tokens_total", "counter", "Tokens, as the endpoints counted them.", &[
-        ("{direction=\"prompt\"}", read(&metrics.prompt_tokens)),
-        ("{direction=\"completion\"}", read(&metrics.completion_tokens)),
-    ]);
+    family(
+        &mut out,
+        "cota_llm_tokens_total",
+        "counter",
+        "Tokens, as the endpoints counted them.",
+        &[("{direction=\"prompt\"}", read(&metrics.prompt_tokens)), ("{direction=\"completion\"}", read(&metrics.completion_tokens))],
+    );
     turn_times(&mut out, metrics);
     out
 }

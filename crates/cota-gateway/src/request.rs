@@ -162,9 +162,10 @@ pub(crate) fn number(name: &'static str, text: Option<&str>) -> Result<Option<u6
 fn last_event_id(headers: &HeaderMap) -> Result<Option<Seq>, Problem> {
     match header_text(headers, LAST_EVENT_ID)? {
         None | Some("") => Ok(None),
-        Some(id) => id.parse().map(|seq| Some(Seq(seq))).map_err(|_| {
-            Problem::new(Code::BadRequest, "the header Last-Event-ID has to be the `id` of an event that this route sent")
-        }),
+        Some(id) => id
+            .parse()
+            .map(|seq| Some(Seq(seq)))
+            .map_err(|_| Problem::new(Code::BadRequest, "the header Last-Event-ID has to be the `id` of an event that this route sent")),
     }
 }
 

@@ -88,9 +88,7 @@ pub(crate) async fn secure(mut response: Response) -> Response {
 pub(crate) fn not_accepted(error: &SendError) -> Problem {
     match error {
         SendError::UnknownBot => Problem::new(Code::UnknownBot, "there is no bot of this name any more"),
-        SendError::IdReused => {
-            Problem::new(Code::IdReused, "this `message_id` was used for another text; send the new text with a new id")
-        }
+        SendError::IdReused => Problem::new(Code::IdReused, "this `message_id` was used for another text; send the new text with a new id"),
         SendError::Busy => {
             Problem::new(Code::Busy, "the bot is answering another message of this conversation; send this one again when it has")
         }

@@ -1,5 +1,7 @@
 //! The routes of a conversation, asked as a client asks them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
+mod client;
 mod support;
 
 use axum::Router;
@@ -7,8 +9,8 @@ use axum::body::Body;
 use http::{Method, Request, StatusCode, header};
 use serde_json::{Value as Json, json};
 
+use client::{MESSAGES, answer, ask, body, get, post, post_raw};
 use cota_core::bot::OnBusy;
-use support::client::{MESSAGES, answer, ask, body, get, post, post_raw};
 use support::{World, two_processes, world, world_with};
 
 /// The status and the stable code of a refusal.

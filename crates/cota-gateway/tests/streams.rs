@@ -1,5 +1,7 @@
 //! Answers and records as Server-Sent Events.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
+mod client;
 mod support;
 
 use std::time::Duration;
@@ -11,9 +13,9 @@ use http::{Request, StatusCode, header};
 use serde_json::{Value as Json, json};
 use tokio::time::timeout;
 
+use client::{MESSAGES, answer, ask, get, post};
 use cota_core::bot::OnBusy;
 use cota_protocol::sse::{Decoder, Event};
-use support::client::{MESSAGES, answer, ask, get, post};
 use support::{world, world_with};
 
 /// A stream being read.

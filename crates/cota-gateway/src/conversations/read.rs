@@ -49,10 +49,8 @@ pub(crate) async fn show_events(State(gateway): State<Gateway>, to: Addressed) -
     match format {
         Format::EventStream => {
             let joining = follow::join(&gateway, key.clone(), false);
-            if gateway.conversations().state(&key).await?.is_none() {
-                return Err(unknown().into());
-            }
-            Ok(stream::record(joining.after(after), gateway.clock().clone(), identity.scopes))
+            let head = gateway.conversations().state(&key).await?.ok_or_else(unknown)?.head;
+            Ok(stream::record(joining.after(after.min(head), head), gateway.clock().clone(), identity.scopes))
         }
         Format::Json => {
             let limit = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -13,8 +13,11 @@ use cota_protocol::websocket::ServerFrame;
 use super::render;
 use crate::follow::{Joining, News};
 
-/// Messages that are remembered to have been shown before their commit. One that is forgotten is shown again, with its place.
-const SHOWN: usize = 64;
+/// Messages of each kind that a room remembers. One that is forgotten may be shown twice.
+const REMEMBERED: usize = 64;
+
+/// Names a user's message.
+type Said = (SenderId, MessageId);
 
 pub(super) struct Room {
     pub(super) session: ConversationId,
@@ -22,21 +25,30 @@ pub(super) struct Room {
     pub(super) news: BoxStream<'static, News>,
     /// The last event the client was told of.
     cursor: Seq,
-    /// Messages of users that were shown when they were accepted and are not in the record yet.
-    shown: VecDeque<(SenderId, MessageId)>,
+    /// Messages of users that were shown when they were accepted; the record is still to bring them.
+    accepted: VecDeque<Said>,
+    /// Messages of users that the record has brought; the news of their acceptance may still come, and is none.
+    recorded: VecDeque<Said>,
     /// This socket's own messages that are not answered yet.
     pub(super) expected: VecDeque<MessageId>,
 }
 
 impl Room {
-    pub(super) fn new(session: ConversationId, streams: bool, joining: Joining, cursor: Seq) -> Self {
-        let (shown, expected) = (VecDeque::new(), VecDeque::new());
-        Self { session, streams, news: joining.after(cursor), cursor, shown, expected }
+    pub(super) fn new(session: ConversationId, streams: bool, news: BoxStream<'static, News>, cursor: Seq) -> Self {
+        let (accepted, recorded, expected) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
+        Self { session, streams, news, cursor, accepted, recorded, expected }
     }
 
-    /// Takes up a new subscription at the place where the client is.
+    /// Begins again elsewhere in the record, as the client asked.
+    pub(super) fn join_again(&mut self, streams: bool, news: BoxStream<'static, News>, cursor: Seq) {
+        (self.streams, self.news, self.cursor) = (streams, news, cursor);
+        self.accepted.clear();
+        self.recorded.clear();
+    }
+
+    /// Takes up a new subscription at the place where the client is; the record is known to hold more.
     pub(super) fn follow_anew(&mut self, joining: Joining) {
-        self.news = joining.after(self.cursor);
+        self.news = joining.after(self.cursor, self.cursor.next());
     }
 
     /// Notes that the answer to a message of this socket is to come.
@@ -48,13 +60,19 @@ impl Room {
     pub(super) fn tell(&mut self, news: News, frames: &mut VecDeque<ServerFrame>) {
         match news {
             News::Accepted(message) => {
-                frames.push_back(render::accepted(&self.session, &message));
-                remember(&mut self.shown, (message.sender.clone(), message.message_id.clone()));
+                let said = (message.sender.clone(), message.message_id.clone());
+                if !take(&mut self.recorded, &said) {
+                    frames.push_back(render::accepted(&self.session, &message));
+                    remember(&mut self.accepted, said);
+                }
             }
             News::Fragment(fragment) => frames.push_back(render::fragment(fragment)),
             News::Events(events) => events.iter().for_each(|event| self.tell_event(event, frames)),
             News::Forgotten => {
-                (self.cursor, self.shown, self.expected) = (Seq::default(), VecDeque::new(), VecDeque::new());
+                self.cursor = Seq::default();
+                self.expected.clear();
+                self.accepted.clear();
+                self.recorded.clear();
                 let message = format!("the session {} was forgotten; the next message begins it anew", self.session);
                 frames.push_back(ServerFrame::Error { code: Code::NotFound, message, message_id: None });
             }
@@ -79,18 +97,29 @@ impl Room {
         }
     }
 
-    /// Whether the client has seen this message of a user already; it is in the record from now on.
+    /// Whether the client has seen this message already, when it was accepted. The record brings it now.
     fn was_shown(&mut self, action: &ActionRecord, item: &ResultItem, id: &MessageId) -> bool {
         if action.name != USER_UTTER {
             return false;
         }
-        let place = self.shown.iter().position(|(sender, shown)| item.sender_id.as_ref() == Some(sender) && shown == id);
-        place.and_then(|place| self.shown.remove(place)).is_some()
+        let Some(sender) = &item.sender_id else { return false };
+        let said = (sender.clone(), id.clone());
+        let shown = take(&mut self.accepted, &said);
+        if !shown {
+            remember(&mut self.recorded, said);
+        }
+        shown
     }
 }
 
+/// Takes a message out of the memory; whether it was there.
+fn take(memory: &mut VecDeque<Said>, said: &Said) -> bool {
+    let place = memory.iter().position(|known| known == said);
+    place.and_then(|place| memory.remove(place)).is_some()
+}
+
 fn remember<T>(memory: &mut VecDeque<T>, item: T) {
-    if memory.len() >= SHOWN {
+    if memory.len() >= REMEMBERED {
         memory.pop_front();
     }
     memory.push_back(item);

@@ -125,8 +125,11 @@ impl Session {
         let head = state.map_or(Seq::default(), |tracker| tracker.head);
         // A place beyond the end is of a conversation that was forgotten since.
         let cursor = after.map_or(head, |after| after.min(head));
-        self.rooms.retain(|room| room.session != *session);
-        self.rooms.push(Room::new(session.clone(), streams, joining, cursor));
+        let news = joining.after(cursor, head);
+        match self.rooms.iter_mut().find(|room| room.session == *session) {
+            Some(room) => room.join_again(streams, news, cursor),
+            None => self.rooms.push(Room::new(session.clone(), streams, news, cursor)),
+        }
         Ok(())
     }
 
@@ -222,8 +225,7 @@ impl Session {
         self.look = None;
         for (key, message_id) in found {
             if let Some(room) = self.rooms.iter_mut().find(|room| room.session == key.id && room.expected.contains(&message_id)) {
-                let streams = room.streams;
-                room.follow_anew(follow::join(&self.gateway, key, streams));
+                room.follow_anew(follow::join(&self.gateway, key, room.streams));
             }
         }
         // What the record has is for the next poll, and so is the next look.
@@ -246,7 +248,10 @@ impl Session {
         if sender.is_none_or(|sender| *sender == self.identity.sender) {
             return Ok(());
         }
-        Err(Problem::new(Code::Forbidden, "`sender_id` is another than the one this socket was opened with; leave it out, or open a socket for it"))
+        Err(Problem::new(
+            Code::Forbidden,
+            "`sender_id` is another than the one this socket was opened with; leave it out, or open a socket for it",
+        ))
     }
 
     fn refuse(&mut self, problem: &Problem, message_id: Option<MessageId>) {

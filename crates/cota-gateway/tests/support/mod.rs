@@ -1,8 +1,6 @@
 //! A gateway over a host in memory, with a model that says back what it hears.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-pub(crate) mod client;
-
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -129,7 +127,9 @@ impl Effects for Model {
                 }
                 serde_json::json!({"text": text, "thought": "a secret thought"}).to_string()
             }
-            _ => serde_json::json!({"action": BOT_UTTER, "thought": "answer"}).to_string(),
+            Purpose::Select | Purpose::Choose | Purpose::Fill { .. } | Purpose::Think { .. } | Purpose::ProxyUser => {
+                serde_json::json!({"action": BOT_UTTER, "thought": "answer"}).to_string()
+            }
         };
         Ok(Outcome::Llm(Completion { content, tool_calls: Vec::new(), prompt_tokens: 3, completion_tokens: 2 }))
     }

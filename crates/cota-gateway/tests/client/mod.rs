@@ -1,4 +1,5 @@
 //! Asking the routes as a client does.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
