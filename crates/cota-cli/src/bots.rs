@@ -36,17 +36,20 @@ pub(crate) fn find_one(place: &Path) -> Result<BotPath, Failure> {
     }
 }
 
-/// Loads bots to talk to. What is wrong with them goes to standard error, notices left out.
-pub(crate) fn open(paths: Vec<BotPath>) -> Result<(Folders, Vec<Opened>), Failure> {
+/// Loads bots to talk to. What is wrong with each is passed to `tell`.
+pub(crate) fn open(paths: Vec<BotPath>, tell: Tell) -> Result<(Folders, Vec<Opened>), Failure> {
     let (folders, opened) = Folders::open(paths).map_err(|error| {
-        tell_problems(&error);
+        tell_problems(&error, tell);
         failure(&error)
     })?;
     for Opened { path, diagnostics, .. } in &opened {
-        tell_diagnostics(path, diagnostics);
+        tell(path, diagnostics);
     }
     Ok((folders, opened))
 }
+
+/// Tells what is wrong with a bot.
+pub(crate) type Tell = fn(&BotPath, &[Diagnostic]);
 
 /// Tells the warnings and errors of a bot on standard error.
 pub(crate) fn tell_diagnostics(path: &BotPath, diagnostics: &[Diagnostic]) {
@@ -55,10 +58,21 @@ pub(crate) fn tell_diagnostics(path: &BotPath, diagnostics: &[Diagnostic]) {
     }
 }
 
-/// Tells why bots cannot be served, in all its parts.
-pub(crate) fn tell_problems(error: &OpenBotsError) {
+/// Logs the warnings and errors of a bot, for programs that read a log line by line.
+pub(crate) fn log_diagnostics(path: &BotPath, diagnostics: &[Diagnostic]) {
+    for Diagnostic { severity, code, file, line, column, message, snippet: _, help } in placed(path, diagnostics) {
+        match severity {
+            Severity::Error => tracing::error!(code, file, line, column, help, "{message}"),
+            Severity::Warning => tracing::warn!(code, file, line, column, help, "{message}"),
+            Severity::Notice => {}
+        }
+    }
+}
+
+/// Tells what is wrong with the bot that cannot be served, where it is the bot that is at fault.
+pub(crate) fn tell_problems(error: &OpenBotsError, tell: Tell) {
     match error {
-        OpenBotsError::Broken { path, diagnostics } => tell_diagnostics(path, diagnostics),
+        OpenBotsError::Broken { path, diagnostics } => tell(path, diagnostics),
         OpenBotsError::Read(_) | OpenBotsError::SameName { .. } => {}
     }
 }

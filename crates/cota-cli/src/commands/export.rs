@@ -26,7 +26,7 @@ for. An LLM that has them in its knowledge base can serve an `llm` policy.
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = arguments.option("output").map(Path::new).ok_or_else(|| Failure::usage("name the folder to write to: -o DIR"))?;
-    let (folders, _) = bots::open(vec![bots::find_one(&arguments.folder())?])?;
+    let (folders, _) = bots::open(vec![bots::find_one(&arguments.folder())?], bots::tell_diagnostics)?;
     let bots = folders.all();
     let documents: Vec<(String, String)> = bots.iter().flat_map(|bot| cota_config::export::documents(bot.source())).collect();
     if documents.is_empty() {

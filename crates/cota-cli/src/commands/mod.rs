@@ -25,16 +25,8 @@ struct Command {
 }
 
 /// Every command, in the order of the overview.
-const COMMANDS: &[Command] = &[
-    init::COMMAND,
-    run::COMMAND,
-    shell::COMMAND,
-    check::COMMAND,
-    test::COMMAND,
-    trace::COMMAND,
-    bundle::COMMAND,
-    export::COMMAND,
-];
+const COMMANDS: &[Command] =
+    &[init::COMMAND, run::COMMAND, shell::COMMAND, check::COMMAND, test::COMMAND, trace::COMMAND, bundle::COMMAND, export::COMMAND];
 
 /// Runs the command that the words behind `cota` name.
 pub(crate) fn run(mut parser: Parser) -> Result<(), Failure> {

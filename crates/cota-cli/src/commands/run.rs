@@ -16,6 +16,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::Command;
 use crate::arguments::{Arguments, Takes};
+use crate::bots::Tell;
 use crate::failure::Failure;
 use crate::native::{Folders, LazyHttp, Opened, Reload, Scripts, StorePlace, TokioClock, unique_holder};
 use crate::output::{FORMATS, Format, print_line};
@@ -63,19 +64,22 @@ struct Settings {
     port: u16,
     store: Option<StorePlace>,
     durability: Durability,
+    /// How problems of bots are told.
+    tell: Tell,
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let level = arguments.parsed("log-level", "off, error, warn, info, debug or trace")?.unwrap_or(LevelFilter::INFO);
-    log::begin(level, arguments.choice("log-format", &FORMATS, Format::Text)?);
-    let settings = Settings::of(arguments)?;
-    let (folders, opened) = bots::open(bots::find(&arguments.paths())?)?;
+    let format = arguments.choice("log-format", &FORMATS, Format::Text)?;
+    log::begin(level, format);
+    let settings = Settings::of(arguments, format)?;
+    let (folders, opened) = bots::open(bots::find(&arguments.paths())?, settings.tell)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| talk::no_runtime(&error))?;
     runtime.block_on(serve(settings, Arc::new(folders), &opened))
 }
 
 impl Settings {
-    fn of(arguments: &Arguments) -> Result<Self, Failure> {
+    fn of(arguments: &Arguments, format: Format) -> Result<Self, Failure> {
         let host = arguments.setting("host").unwrap_or_else(|| HOST.to_owned());
         if !is_loopback(&host) && !arguments.has("insecure-no-identity") {
             return Err(Failure::usage(format!(
@@ -86,7 +90,11 @@ impl Settings {
         let port = arguments.parsed("port", "a number from 0 to 65535")?.unwrap_or(PORT);
         let levels = [("normal", Durability::Normal), ("full", Durability::Full)];
         let durability = arguments.choice("durability", &levels, Durability::Normal)?;
-        Ok(Self { host, port, store: arguments.store()?, durability })
+        let tell = match format {
+            Format::Text => bots::tell_diagnostics,
+            Format::Json => bots::log_diagnostics,
+        };
+        Ok(Self { host, port, store: arguments.store()?, durability, tell })
     }
 }
 
@@ -101,10 +109,13 @@ async fn serve(settings: Settings, folders: Arc<Folders>, opened: &[Opened]) -> 
 
     let listener = server::bind(&settings.host, settings.port).await.map_err(|error| Failure::service(error.to_string()))?;
     let address = listener.local_addr().map_err(|error| Failure::service(error.to_string()))?;
+    if !is_loopback(&settings.host) {
+        tracing::warn!("callers are not identified: everybody who can reach this address may read and write every conversation");
+    }
     tracing::info!(bots = ?folders.names(), store = %place, "serving");
     print_line(format_args!("Listening on http://{address}"))?;
     let options = Options { hosts: vec![settings.host], ..Options::new(Arc::new(clock), holder.0) };
-    tokio::spawn(keep_fresh(folders, effects));
+    tokio::spawn(keep_fresh(folders, effects, settings.tell));
     tokio::spawn(take_up(Arc::clone(&host)));
     tokio::select! {
         () = server::serve(listener, host, options, after(signals.clone(), 1)) => Ok(()),
@@ -152,27 +163,27 @@ async fn take_up(host: Arc<Host>) {
 }
 
 /// Gets the bots ready to answer, and serves what changes on disk.
-async fn keep_fresh(folders: Arc<Folders>, effects: Arc<StandardEffects>) {
+async fn keep_fresh(folders: Arc<Folders>, effects: Arc<StandardEffects>, tell: Tell) {
     let (bots, ready) = (folders.all(), Arc::clone(&effects));
     let mut looked = tokio::task::spawn_blocking(move || bots.iter().for_each(|bot| ready.warm(bot)));
     // A look that panics is logged by the panic itself, and is the last one.
     while looked.await.is_ok() {
         tokio::time::sleep(LOOK).await;
         let (folders, effects) = (Arc::clone(&folders), Arc::clone(&effects));
-        looked = tokio::task::spawn_blocking(move || look(&folders, &effects));
+        looked = tokio::task::spawn_blocking(move || look(&folders, &effects, tell));
     }
 }
 
-fn look(folders: &Folders, effects: &StandardEffects) {
+fn look(folders: &Folders, effects: &StandardEffects, tell: Tell) {
     for (path, reload) in folders.reload(&|bot| effects.warm(bot)) {
         let folder = path.path().display();
         match reload {
             Reload::Swapped { bot, diagnostics } => {
-                bots::tell_diagnostics(&path, &diagnostics);
+                tell(&path, &diagnostics);
                 tracing::info!(bot = bot.name(), %folder, "a changed bot is served from now on");
             }
             Reload::Refused { error } => {
-                bots::tell_problems(&error);
+                bots::tell_problems(&error, tell);
                 tracing::error!(%folder, %error, "a change is not served: the bot as it was goes on");
             }
         }

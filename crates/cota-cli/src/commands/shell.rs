@@ -60,7 +60,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(_) => arguments.store()?.unwrap_or_default(),
         None => StorePlace::Memory,
     };
-    let (folders, _) = bots::open(vec![bots::find_one(&arguments.folder())?])?;
+    let (folders, _) = bots::open(vec![bots::find_one(&arguments.folder())?], bots::tell_diagnostics)?;
     let folders = Arc::new(folders);
     let (clock, holder) = (TokioClock::new(), unique_holder());
     let store = place.open(Durability::Normal, &holder).map_err(|error| Failure::service(error.to_string()))?;
@@ -127,7 +127,7 @@ impl Shell {
             match reload {
                 Reload::Swapped { diagnostics, .. } => bots::tell_diagnostics(&path, &diagnostics),
                 Reload::Refused { error } => {
-                    bots::tell_problems(&error);
+                    bots::tell_problems(&error, bots::tell_diagnostics);
                     tell(format_args!("error: {error}; the bot as it was goes on"));
                 }
             }

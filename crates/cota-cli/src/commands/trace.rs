@@ -80,7 +80,7 @@ fn check_is_there(path: &Path) -> Result<(), Failure> {
 fn bot_here() -> Result<BotName, Failure> {
     let here =
         bots::find_one(Path::new(".")).map_err(|_| Failure::usage("name the bot with --bot: there is not one in the working directory"))?;
-    let (folders, _) = bots::open(vec![here])?;
+    let (folders, _) = bots::open(vec![here], bots::tell_diagnostics)?;
     folders.names().into_iter().next().ok_or_else(|| Failure::usage("name the bot with --bot"))
 }
 

@@ -30,7 +30,8 @@ triggers:
       - {name: BotUtter}
 ";
 /// Says that it has begun, and ends when it is let go.
-const SCRIPT: &str = "#!/bin/sh\necho $$ > begun.tmp\nmv begun.tmp begun\nfor n in $(seq 3000); do [ -e let-go ] && break; sleep 0.02; done\necho done\n";
+const SCRIPT: &str =
+    "#!/bin/sh\necho $$ > begun.tmp\nmv begun.tmp begun\nfor n in $(seq 3000); do [ -e let-go ] && break; sleep 0.02; done\necho done\n";
 
 /// A bot whose turns last as long as the test wants.
 fn slow() -> Home {
@@ -58,6 +59,7 @@ fn a_conversation_goes_on_after_a_restart() {
 #[test]
 fn a_turn_that_runs_is_finished_before_the_end() {
     let home = slow();
+    home.change("agent.yml", "description: Waits.", "descripton: Waits.");
     let mut server = home.serve(&["--log-format", "json"]);
     let address = server.address.clone();
     let asked = std::thread::spawn(move || try_post(&address, "/v1/conversations/a/messages", &json!({"text": "go"})));
@@ -70,6 +72,7 @@ fn a_turn_that_runs_is_finished_before_the_end() {
     assert_eq!(server.end(), 0);
     let logged = server.logged();
     assert!(logged.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{logged}");
+    assert!(logged.contains(r#""code":"unknown-key""#), "the bot's warnings are in the log: {logged}");
     assert!(!logged.contains("It said"), "no words of a conversation in a log: {logged}");
 }
 

@@ -99,7 +99,7 @@ fn read(bot: &BotPath) -> Result<Vec<ConversationTest>, Failure> {
 }
 
 async fn run_all(bot: &BotPath, tests: &[ConversationTest], arguments: &Arguments) -> Result<Suite, Failure> {
-    let (folders, _) = bots::open(vec![bot.clone()])?;
+    let (folders, _) = bots::open(vec![bot.clone()], bots::tell_diagnostics)?;
     let name = folders.names().into_iter().next().ok_or_else(|| Failure::input("there is no bot"))?;
     let target = arguments.setting("target");
     let side: Box<dyn Side> = match &target {
