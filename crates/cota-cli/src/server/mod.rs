@@ -49,9 +49,10 @@ pub enum ServerError {
 pub async fn bind(host: &str, port: u16) -> Result<TcpListener, ServerError> {
     let fails = |source: io::Error| {
         let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        match source.kind() {
-            io::ErrorKind::AddrInUse => ServerError::InUse { address },
-            _ => ServerError::CannotListen { address, source },
+        if source.kind() == io::ErrorKind::AddrInUse {
+            ServerError::InUse { address }
+        } else {
+            ServerError::CannotListen { address, source }
         }
     };
     let addresses: Vec<SocketAddr> = lookup_host((host, port)).await.map_err(fails)?.collect();

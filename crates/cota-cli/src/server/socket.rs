@@ -129,7 +129,9 @@ impl Talk {
     async fn explain(&mut self, error: axum::Error) -> Result<(), End> {
         let error = error.into_inner();
         let (code, message, end) = match error.downcast_ref::<WireError>() {
-            Some(WireError::Utf8(_)) => (Code::BadFrame, "the frame is not valid UTF-8".to_owned(), (close::INVALID_TEXT, "not valid UTF-8")),
+            Some(WireError::Utf8(_)) => {
+                (Code::BadFrame, "the frame is not valid UTF-8".to_owned(), (close::INVALID_TEXT, "not valid UTF-8"))
+            }
             Some(WireError::Capacity(_)) => {
                 let message = format!("the frame has more than {FRAME_BYTES} bytes");
                 (Code::PayloadTooLarge, message, (close::TOO_BIG, "the frame is too large"))

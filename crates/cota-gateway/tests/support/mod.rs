@@ -31,6 +31,7 @@ const START: Timestamp = Timestamp(1_772_366_400_000);
 
 pub(crate) struct World {
     pub(crate) gateway: Gateway,
+    pub(crate) options: Options,
     pub(crate) host: Arc<Host>,
     pub(crate) model: Arc<Model>,
 }
@@ -101,7 +102,7 @@ fn process(name: &str, store: &Arc<MemoryStore>, model: &Arc<Model>, on_busy: On
     });
     let mut options = Options::new(clock, name);
     adjust(&mut options);
-    World { gateway: Gateway::new(host.clone(), options), host, model: model.clone() }
+    World { gateway: Gateway::new(host.clone(), options.clone()), options, host, model: model.clone() }
 }
 
 #[async_trait]
