@@ -1,0 +1,127 @@
+//! The web page at `/`: a chat, and beside it why the bot does what it does.
+//!
+//! The page is a client like any other: it speaks the WebSocket's frames, and reads the record of a conversation over HTTP. It
+//! is plain files that are compiled in, so that it needs no build, no folder and no network.
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode};
+
+use cota_protocol::problem::{Code, Problem};
+
+use crate::gateway::Gateway;
+use crate::operations::welcome;
+use crate::respond::{self, Refusal};
+
+/// What the page may load, and from where: nothing but itself and images. No script and no style stands in its markup.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: https:; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+/// The browser may keep a file, and asks each time whether it is still the one.
+const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+const PAGE: Asset = Asset { name: "index.html", content_type: HTML, text: include_str!("assets/index.html") };
+
+/// What the page loads from `/page/`.
+const PARTS: [Asset; 10] = [
+    Asset { name: "style.css", content_type: CSS, text: include_str!("assets/style.css") },
+    Asset { name: "early.js", content_type: SCRIPT, text: include_str!("assets/early.js") },
+    Asset { name: "app.js", content_type: SCRIPT, text: include_str!("assets/app.js") },
+    Asset { name: "chat.js", content_type: SCRIPT, text: include_str!("assets/chat.js") },
+    Asset { name: "dom.js", content_type: SCRIPT, text: include_str!("assets/dom.js") },
+    Asset { name: "inspector.js", content_type: SCRIPT, text: include_str!("assets/inspector.js") },
+    Asset { name: "line.js", content_type: SCRIPT, text: include_str!("assets/line.js") },
+    Asset { name: "memory.js", content_type: SCRIPT, text: include_str!("assets/memory.js") },
+    Asset { name: "record.js", content_type: SCRIPT, text: include_str!("assets/record.js") },
+    Asset { name: "words.js", content_type: SCRIPT, text: include_str!("assets/words.js") },
+];
+
+/// The files that the page loads. They are no part of the API, so its description leaves them out.
+pub(crate) fn parts() -> Router<Gateway> {
+    Router::new().route("/page/{name}", get(part))
+}
+
+/// The page for a browser, the list of routes for everybody else.
+pub(crate) async fn home(gateway: State<Gateway>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if accept.contains("text/html") { PAGE.answer(&headers) } else { welcome(gateway).await }
+}
+
+async fn part(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Refusal> {
+    let part = PARTS.iter().find(|part| part.name == name);
+    let part = part.ok_or_else(|| Problem::new(Code::NotFound, "the page has no such file; load / anew"))?;
+    Ok(part.answer(&headers))
+}
+
+/// A file of the page.
+struct Asset {
+    name: &'static str,
+    content_type: &'static str,
+    text: &'static str,
+}
+
+impl Asset {
+    /// The file, or word that the browser's copy is good.
+    fn answer(&self, headers: &HeaderMap) -> Response {
+        let tag = self.tag();
+        let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+        let mut response =
+            if is_known { StatusCode::NOT_MODIFIED.into_response() } else { respond::text(self.content_type, self.text) };
+        let mut put = |name: HeaderName, value: HeaderValue| response.headers_mut().insert(name, value);
+        put(header::CONTENT_SECURITY_POLICY, POLICY);
+        put(header::CACHE_CONTROL, REVALIDATE);
+        // The home of browsers and the one of other clients have one address.
+        put(header::VARY, HeaderValue::from_static("accept"));
+        if let Ok(tag) = HeaderValue::from_str(&tag) {
+            put(header::ETAG, tag);
+        }
+        response
+    }
+
+    /// The file's entity tag: FNV-1a of its text.
+    fn tag(&self) -> String {
+        let hash = self.text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        format!("\"{hash:016x}\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_small_and_names_every_part_of_it() {
+        let bytes: usize = PARTS.iter().chain([&PAGE]).map(|asset| asset.text.len()).sum();
+        assert!(bytes < 60 * 1024, "the page has {bytes} bytes");
+        for part in PARTS {
+            assert!(PAGE.text.contains(&format!("page/{}", part.name)), "{} is loaded late", part.name);
+        }
+    }
+
+    #[test]
+    fn no_script_and_no_style_stands_in_the_markup() {
+        for forbidden in ["<style", "style=", "onclick=", "onload=", "javascript:", "http://", "innerHTML"] {
+            for asset in PARTS.iter().chain([&PAGE]) {
+                assert!(!asset.text.contains(forbidden), "{} has {forbidden}", asset.name);
+            }
+        }
+        assert!(!PAGE.text.contains("<script>"));
+    }
+
+    #[test]
+    fn a_copy_that_is_still_good_is_not_sent_again() {
+        let mut headers = HeaderMap::new();
+        let first = PAGE.answer(&headers);
+        assert_eq!(first.status(), StatusCode::OK);
+        headers.insert(header::IF_NONE_MATCH, first.headers()[header::ETAG].clone());
+        assert_eq!(PAGE.answer(&headers).status(), StatusCode::NOT_MODIFIED);
+    }
+}
