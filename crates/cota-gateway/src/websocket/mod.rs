@@ -1,6 +1,6 @@
 //! COTA's frames over any socket: who is in which room, and what each of them is sent.
 //!
-//! A target that has a socket opens a [`Session`] for it with [`Gateway::open`], hands every text frame to
+//! A target that has a socket opens a [`Session`] for it with [`Gateway::open`](crate::Gateway::open), hands every text frame to
 //! [`Session::handle`], and sends what [`Session::next`] yields. The session has no task, no timer and no buffer of its own
 //! beside the frames that are ready: while the target does not ask for the next frame, because the client reads slowly, updates
 //! wait in the host's bounded queues, and what overflows there is read from the record again.

@@ -52,7 +52,7 @@ impl Room {
     }
 
     /// Notes that the answer to a message of this socket is to come.
-    pub(super) fn expect(&mut self, message_id: MessageId) {
+    pub(super) fn await_answer(&mut self, message_id: MessageId) {
         remember(&mut self.expected, message_id);
     }
 

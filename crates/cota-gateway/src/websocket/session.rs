@@ -169,7 +169,7 @@ impl Session {
         let sent = self.gateway.conversations().send(&key, message.clone()).await.map_err(|error| respond::not_accepted(&error))?;
         let message = message.at_position(Position::default());
         match sent {
-            Sent::Accepted(_) => self.expect(&session, message.message_id),
+            Sent::Accepted(_) => self.await_answer(&session, message.message_id),
             Sent::Repeated(progress) => self.repeat(&key, &message, progress).await?,
         }
         Ok(())
@@ -179,7 +179,7 @@ impl Session {
     async fn repeat(&mut self, key: &ConversationKey, message: &InboxMessage, progress: Progress) -> Result<(), Problem> {
         self.ready.push_back(render::accepted(&key.id, message));
         let Progress::Answered { first, last } = progress else {
-            self.expect(&key.id, message.message_id.clone());
+            self.await_answer(&key.id, message.message_id.clone());
             return Ok(());
         };
         let count = usize::try_from(last.0.saturating_sub(first.0)).unwrap_or(usize::MAX).saturating_add(1);
@@ -191,9 +191,9 @@ impl Session {
     }
 
     /// Notes that a message's answer is to come.
-    fn expect(&mut self, session: &ConversationId, message_id: MessageId) {
+    fn await_answer(&mut self, session: &ConversationId, message_id: MessageId) {
         if let Some(room) = self.rooms.iter_mut().find(|room| room.session == *session) {
-            room.expect(message_id);
+            room.await_answer(message_id);
         }
     }
 
