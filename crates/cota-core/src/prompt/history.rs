@@ -34,8 +34,7 @@ fn is_line_break(c: char) -> bool {
 
 /// `sender_id:text` lines of what was said.
 pub(super) fn messages(tracker: &Tracker, budget: usize) -> String {
-    let said = tracker.actions().filter(|action| is_said(action));
-    lines(said.map(|action| (action, message_lines(action))), tracker, budget)
+    lines(tracker.actions().filter(|action| is_said(action)), message_lines, tracker, budget)
 }
 
 /// The lines of one action's messages.
@@ -52,27 +51,40 @@ pub(super) fn message_lines(action: &ActionRecord) -> String {
 pub(super) fn actions(tracker: &Tracker, thoughts: bool, budget: usize) -> String {
     let done = tracker.actions().filter(|action| is_formless(action) || action.name == SELECTOR);
     let line = |action: &ActionRecord| {
-        let thought = action.result.iter().find_map(|item| item.thought.as_deref()).filter(|_| thoughts);
-        let thought = thought.map(|thought| format!("thought:{}\n", one_line(thought))).unwrap_or_default();
-        let slots = action.slots.as_ref().map(|slots| format!("({})", spaced_json(slots))).unwrap_or_default();
-        format!("{thought}{}{slots}:{}", action.name, outcome(action))
+        let mut line = String::new();
+        if let Some(thought) = action.result.iter().find_map(|item| item.thought.as_deref()).filter(|_| thoughts) {
+            line.extend(["thought:", &one_line(thought), "\n"]);
+        }
+        line.push_str(&action.name);
+        if let Some(slots) = &action.slots {
+            line.extend(["(", &spaced_json(slots), ")"]);
+        }
+        line.push(':');
+        line.push_str(&outcome(action));
+        line
     };
-    lines(done.map(|action| (action, line(action))), tracker, budget)
+    lines(done, line, tracker, budget)
 }
 
 /// `Name:text` lines of the formless history.
 pub(super) fn formless(tracker: &Tracker, budget: usize) -> String {
-    lines(tracker.formless().map(|action| (action, format!("{}:{}", action.name, outcome(action)))), tracker, budget)
+    let line = |action: &ActionRecord| [&action.name, ":", &outcome(action)].concat();
+    lines(tracker.formless(), line, tracker, budget)
 }
 
-fn lines<'t>(actions: impl DoubleEndedIterator<Item = (&'t ActionRecord, String)>, tracker: &Tracker, budget: usize) -> String {
+fn lines<'t>(
+    actions: impl DoubleEndedIterator<Item = &'t ActionRecord> + Clone,
+    line: impl Fn(&ActionRecord) -> String,
+    tracker: &Tracker,
+    budget: usize,
+) -> String {
     let latest_user = tracker.latest_user();
-    let item = |(action, line): (&'t ActionRecord, String)| Item {
-        bytes: line.len() + 1,
-        keep: latest_user.is_some_and(|latest| std::ptr::eq(latest, action)),
-        value: line,
+    let keep = |action: &&ActionRecord| latest_user.is_some_and(|latest| std::ptr::eq(latest, *action));
+    let item = |action: &ActionRecord| {
+        let line = line(action);
+        Item { bytes: line.len() + 1, value: line }
     };
-    window(actions.map(item), budget).join("\n")
+    window(actions, keep, item, budget).join("\n")
 }
 
 /// Something of the history on its way into a prompt.
@@ -80,22 +92,28 @@ pub(super) struct Item<T> {
     pub(super) value: T,
     /// The room it takes.
     pub(super) bytes: usize,
-    /// Whether it stays whatever its size.
-    pub(super) keep: bool,
 }
 
-/// The newest items that fit into `budget` bytes, and those that stay in any case. Oldest first.
-pub(super) fn window<T>(items: impl DoubleEndedIterator<Item = Item<T>>, budget: usize) -> Vec<T> {
-    let items: Vec<Item<T>> = items.collect();
-    let pinned: usize = items.iter().filter(|item| item.keep).map(|item| item.bytes).sum();
+/// The newest items that fit into `budget` bytes, and those that stay in any case. Oldest first. What does not fit is never
+/// made, so a long conversation costs no more than its window.
+pub(super) fn window<S: Copy, T>(
+    sources: impl DoubleEndedIterator<Item = S> + Clone,
+    keep: impl Fn(&S) -> bool,
+    item: impl Fn(S) -> Item<T>,
+    budget: usize,
+) -> Vec<T> {
+    let pinned: usize = sources.clone().filter(&keep).map(|source| item(source).bytes).sum();
     let mut room = Some(budget.saturating_sub(pinned));
     let mut kept = Vec::new();
-    for item in items.into_iter().rev() {
-        if !item.keep {
-            room = room.and_then(|room| room.checked_sub(item.bytes));
-        }
-        if item.keep || room.is_some() {
-            kept.push(item.value);
+    for source in sources.rev() {
+        if keep(&source) {
+            kept.push(item(source).value);
+        } else if let Some(left) = room {
+            let Item { value, bytes } = item(source);
+            room = left.checked_sub(bytes);
+            if room.is_some() {
+                kept.push(value);
+            }
         }
     }
     kept.reverse();
@@ -109,8 +127,13 @@ pub(super) fn is_said(action: &ActionRecord) -> bool {
 
 /// What came of an action, on one line; a failure says so.
 pub(super) fn outcome(action: &ActionRecord) -> String {
-    let texts: Vec<String> = action.result.iter().map(item_text).collect();
-    one_line(&texts.join("\n")).into_owned()
+    match action.result.as_slice() {
+        [only] if only.error().is_none() => one_line(&only.text).into_owned(),
+        results => {
+            let texts: Vec<String> = results.iter().map(item_text).collect();
+            one_line(&texts.join("\n")).into_owned()
+        }
+    }
 }
 
 /// A result's text and its error.

@@ -78,20 +78,22 @@ pub(super) fn history(bot: &Bot, tracker: &Tracker, defaults: &Defaults) -> Vec<
     let latest_user = tracker.latest_user();
     let active = tracker.active_form().and_then(|form| tracker.actions().rev().find(|action| action.name == form));
     let is = |one: Option<&ActionRecord>, action: &ActionRecord| one.is_some_and(|one| std::ptr::eq(one, action));
-    let items = tracker.actions().enumerate().filter_map(|(place, action)| {
-        let messages = if is(active, action) {
+    let messages = |(place, action): (usize, &ActionRecord)| {
+        if is(active, action) {
             call(bot, action, place, missing(bot, action, defaults))
         } else if action.state == Some(FormState::End) {
             call(bot, action, place, action.result.iter().map(history::item_text).collect::<Vec<_>>().join("\n"))
-        } else if is_said(action) {
-            vec![said(action)]
         } else {
-            return None;
-        };
-        let bytes = messages.iter().map(size).sum();
-        Some(Item { value: messages, bytes, keep: is(latest_user, action) || is(active, action) })
-    });
-    window(items.collect::<Vec<_>>().into_iter(), history_bytes(bot)).into_iter().flatten().collect()
+            vec![said(action)]
+        }
+    };
+    let item = |source| {
+        let messages = messages(source);
+        Item { bytes: messages.iter().map(size).sum(), value: messages }
+    };
+    let keep = |(_, action): &(usize, &ActionRecord)| is(latest_user, action) || is(active, action);
+    let shown = |(_, action): &(usize, &ActionRecord)| is(active, action) || action.state == Some(FormState::End) || is_said(action);
+    window(tracker.actions().enumerate().filter(shown), keep, item, history_bytes(bot)).into_iter().flatten().collect()
 }
 
 fn said(action: &ActionRecord) -> ChatMessage {
