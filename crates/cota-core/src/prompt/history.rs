@@ -12,7 +12,9 @@ use crate::tracker::{Tracker, is_formless};
 
 /// The text with its line breaks escaped. Everything that was said goes through it, so nobody can write another's line.
 pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_line_break) {
+    // Every prompt passes all of its history here: a look at the bytes settles most texts.
+    let may_break = |byte: u8| matches!(byte, 0x0a..=0x0d | 0x1c..=0x1e | 0xc2 | 0xe2);
+    if !text.bytes().any(may_break) || !text.contains(is_line_break) {
         return Cow::Borrowed(text);
     }
     let mut line = String::with_capacity(text.len() + 8);
@@ -31,6 +33,9 @@ pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
 fn is_line_break(c: char) -> bool {
     matches!(c, '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
+
+/// What most lines of a history fit into.
+const LINE_BYTES: usize = 128;
 
 /// `sender_id:text` lines of what was said.
 pub(super) fn messages(tracker: &Tracker, budget: usize) -> String {
@@ -51,7 +56,7 @@ pub(super) fn message_lines(action: &ActionRecord) -> String {
 pub(super) fn actions(tracker: &Tracker, thoughts: bool, budget: usize) -> String {
     let done = tracker.actions().filter(|action| is_formless(action) || action.name == SELECTOR);
     let line = |action: &ActionRecord| {
-        let mut line = String::new();
+        let mut line = String::with_capacity(LINE_BYTES);
         if let Some(thought) = action.result.iter().find_map(|item| item.thought.as_deref()).filter(|_| thoughts) {
             line.extend(["thought:", &one_line(thought), "\n"]);
         }
@@ -126,12 +131,12 @@ pub(super) fn is_said(action: &ActionRecord) -> bool {
 }
 
 /// What came of an action, on one line; a failure says so.
-pub(super) fn outcome(action: &ActionRecord) -> String {
+pub(super) fn outcome(action: &ActionRecord) -> Cow<'_, str> {
     match action.result.as_slice() {
-        [only] if only.error().is_none() => one_line(&only.text).into_owned(),
+        [only] if only.error().is_none() => one_line(&only.text),
         results => {
             let texts: Vec<String> = results.iter().map(item_text).collect();
-            one_line(&texts.join("\n")).into_owned()
+            Cow::Owned(one_line(&texts.join("\n")).into_owned())
         }
     }
 }

@@ -36,7 +36,7 @@ impl<'a> Scene<'a> {
                 self.tracker.latest_user().map(|user| one_line(&result_text(user)).into_owned()).unwrap_or_default()
             }
             Variable::LatestActionName => self.latest.map(|action| action.name.clone()).unwrap_or_default(),
-            Variable::LatestActionResult => self.latest.map(outcome).unwrap_or_default(),
+            Variable::LatestActionResult => self.latest.map(|action| outcome(action).into_owned()).unwrap_or_default(),
             Variable::LatestActionDescription => self.latest.map(|action| self.description(&action.name)).unwrap_or_default(),
             Variable::LatestActionState => spaced_json(&self.latest.and_then(|action| action.slots.clone()).unwrap_or_default()),
             Variable::CurrentActionName => self.current_action().to_owned(),
@@ -49,7 +49,9 @@ impl<'a> Scene<'a> {
             Variable::CurrentFormSlotDescriptions => self.slots().iter().map(slot_line).collect::<Vec<_>>().join("\n"),
             Variable::CurrentFormSlotStates => self.form_name().map(|form| self.slot_states(form)).unwrap_or_default(),
             Variable::CurrentFormMessages => self.form_name().map(|form| self.form_messages(form)).unwrap_or_default(),
-            Variable::CurrentFormExecuteResult => self.form_name().and_then(|form| self.finished(form)).map(outcome).unwrap_or_default(),
+            Variable::CurrentFormExecuteResult => {
+                self.form_name().and_then(|form| self.finished(form)).map(|action| outcome(action).into_owned()).unwrap_or_default()
+            }
             Variable::Policies | Variable::Thoughts => self.call.thoughts.clone().unwrap_or_default(),
             // Retrieval is not part of the platform yet.
             Variable::Knowledge | Variable::Rag => String::new(),
