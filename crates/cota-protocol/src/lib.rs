@@ -10,6 +10,7 @@
 //! - [`sse`]: Server-Sent Events, decoded piece by piece and encoded.
 //! - [`openai`]: chat completions as a client: requests, answers, streams, and the `custom` format.
 //! - [`websocket`]: COTA's frames.
+//! - [`socketio`]: Engine.IO and Socket.IO packets, and the server's side of a connection.
 //! - [`rest`]: the bodies and the event stream of the conversation routes.
 //! - [`problem`]: every error code that a client may see, shared by HTTP and the frames.
 //! - [`time`]: points in time as the frames write them.
@@ -20,6 +21,7 @@ pub mod fuzzing;
 pub mod openai;
 pub mod problem;
 pub mod rest;
+pub mod socketio;
 pub mod sse;
 pub mod time;
 pub mod websocket;
