@@ -20,6 +20,7 @@ mod gateway;
 mod metrics;
 mod operations;
 pub mod origin;
+mod page;
 mod request;
 mod respond;
 mod routes;

@@ -77,10 +77,12 @@ pub(crate) fn text(content_type: &'static str, text: impl Into<Body>) -> Respons
     with_type(StatusCode::OK, text.into(), HeaderValue::from_static(content_type))
 }
 
-/// Puts the headers on an answer that every answer has.
+/// Puts the headers on an answer that every answer has, where it does not have its own.
 pub(crate) async fn secure(mut response: Response) -> Response {
     let headers: &mut HeaderMap = response.headers_mut();
-    headers.extend(SECURITY);
+    for (name, value) in SECURITY {
+        headers.entry(name).or_insert(value);
+    }
     response
 }
 

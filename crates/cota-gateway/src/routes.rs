@@ -12,13 +12,14 @@ use cota_protocol::rest::BODY_BYTES;
 
 use crate::conversations::{forget, post_message, show, show_events, show_message};
 use crate::gateway::Gateway;
-use crate::operations::{document, health, metrics, ready, version, welcome};
+use crate::operations::{document, health, metrics, ready, version};
+use crate::page::{self, home};
 use crate::respond;
 
 /// Every route. The OpenAPI document describes the same ones, which a test proves.
 pub(crate) fn table() -> Vec<(&'static str, MethodRouter<Gateway>)> {
     vec![
-        ("/", get(welcome)),
+        ("/", get(home)),
         ("/health", get(health)),
         ("/ready", get(ready)),
         ("/version", get(version)),
@@ -34,6 +35,7 @@ pub(crate) fn table() -> Vec<(&'static str, MethodRouter<Gateway>)> {
 pub(crate) fn router(gateway: Gateway) -> Router {
     let routes = table().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods));
     routes
+        .merge(page::parts())
         .method_not_allowed_fallback(wrong_method)
         .fallback(no_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES))

@@ -4,7 +4,7 @@
 //! is plain files that are compiled in, so that it needs no build, no folder and no network.
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::header::{self, HeaderName, HeaderValue};
@@ -50,9 +50,9 @@ pub(crate) fn parts() -> Router<Gateway> {
 }
 
 /// The page for a browser, the list of routes for everybody else.
-pub(crate) async fn home(gateway: State<Gateway>, headers: HeaderMap) -> Response {
+pub(crate) async fn home(headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    if accept.contains("text/html") { PAGE.answer(&headers) } else { welcome(gateway).await }
+    if accept.contains("text/html") { PAGE.answer(&headers) } else { welcome().await }
 }
 
 async fn part(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Refusal> {

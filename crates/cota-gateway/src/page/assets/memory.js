@@ -1,4 +1,4 @@
-// What this browser keeps: who it is, which conversations it had, and what it could not send yet.
+// What this browser keeps: who it is, which conversations it had, and which messages still want an answer.
 
 const MOST_CONVERSATIONS = 50;
 const kept = new Map();
@@ -45,16 +45,16 @@ export function remember(conversation) {
 
 export function forget(id) {
   write("conversations", conversations().filter((other) => other.id !== id));
-  write("unsent", unsent().filter((message) => message.conversation !== id));
+  write("unanswered", unanswered().filter((message) => message.conversation !== id));
 }
 
-/** Messages that no server has acknowledged: `{conversation, id, text}`. */
-export const unsent = () => read("unsent", []);
+/** This browser's messages without an answer: `{conversation, id, text, isKnown}`, known to the server or not. */
+export const unanswered = () => read("unanswered", []);
 
-export function keepUnsent(message) {
-  write("unsent", [...unsent().filter((other) => other.id !== message.id), message]);
+export function keepUnanswered(message) {
+  write("unanswered", [...unanswered().filter((other) => other.id !== message.id), message]);
 }
 
-export function dropUnsent(id) {
-  if (unsent().some((message) => message.id === id)) write("unsent", unsent().filter((message) => message.id !== id));
+export function dropUnanswered(id) {
+  if (unanswered().some((message) => message.id === id)) write("unanswered", unanswered().filter((message) => message.id !== id));
 }

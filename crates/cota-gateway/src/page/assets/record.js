@@ -5,20 +5,28 @@ const LONGEST_DELAY = 10_000;
 
 /**
  * Follows a conversation until `stop()`: calls `take(events)` with what is new, `refused(status)` where it may not be read.
- * A conversation that does not exist yet is looked for at each `nudge()`. Nothing is held open while nobody sees the page.
+ * A `nudge()` says that there is something to read. Nothing is held open while nobody sees the page.
  */
 export function follow(address, { take, refused }) {
   const ending = new AbortController();
   let cursor = 0;
   let wake = () => {};
+  let isNudged = false;
   let reading;
-  const nudged = (ms) =>
-    new Promise((done) => {
+  const nudge = () => {
+    isNudged = true;
+    wake();
+  };
+  const nudged = async (ms) => {
+    const woken = new Promise((done) => {
       wake = done;
       if (ms) setTimeout(done, ms);
     });
+    if (!isNudged) await woken;
+    isNudged = false;
+  };
   const seen = () => {
-    if (document.visibilityState === "visible") wake();
+    if (document.visibilityState === "visible") nudge();
     else reading?.abort();
   };
   document.addEventListener("visibilitychange", seen, { signal: ending.signal });
@@ -42,6 +50,7 @@ export function follow(address, { take, refused }) {
 
   (async () => {
     let delay = FIRST_DELAY;
+    await nudged();
     while (!ending.signal.aborted) {
       const before = cursor;
       const status = document.visibilityState === "visible" ? await read().catch(() => 0) : -1;
@@ -51,7 +60,7 @@ export function follow(address, { take, refused }) {
       delay = Math.min(delay * 2, LONGEST_DELAY);
     }
   })();
-  return { nudge: () => wake(), stop: () => (ending.abort(), wake()) };
+  return { nudge, stop: () => (ending.abort(), nudge()) };
 }
 
 /** The events of a stream of Server-Sent Events, as many at a time as arrive together. */
