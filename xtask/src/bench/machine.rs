@@ -43,6 +43,15 @@ pub(crate) fn read_and_written(pid: u32) -> Result<(u64, u64)> {
     Ok((value("rchar:")?, value("wchar:")?))
 }
 
+/// Processor time that a process has used, in microseconds, to the hundredth of a second.
+pub(crate) fn processor_us(pid: u32) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid} is gone"))?;
+    // The name in brackets may hold anything; what follows it are numbers. Times are in hundredths of a second on Linux.
+    let numbers: Vec<&str> = text.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
+    let ticks = |place: usize| numbers.get(place).and_then(|ticks| ticks.parse::<u64>().ok()).context("no processor time");
+    Ok((ticks(11)? + ticks(12)?) * 10_000)
+}
+
 fn status(pid: u32, name: &str) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("process {pid} is gone"))?;
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse::<u64>().ok());

@@ -37,6 +37,10 @@ impl Helper {
         Ok(serde_json::from_str(&self.line()?)?)
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     fn line(&mut self) -> Result<String> {
         read_line(&mut self.lines)
     }

@@ -45,6 +45,8 @@ pub(crate) struct Load {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Figures {
     pub(crate) turns: u64,
+    /// Turns of the warming up, too.
+    pub(crate) all_turns: u64,
     pub(crate) seconds: f64,
     pub(crate) p50_us: u64,
     pub(crate) p95_us: u64,
@@ -89,6 +91,7 @@ pub(crate) async fn run(load: Load) -> Result<Figures> {
 /// What one client saw within the measured time.
 #[derive(Default)]
 struct Tally {
+    turns: u64,
     times_us: Vec<u64>,
     errors: u64,
     wrong: u64,
@@ -97,6 +100,7 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, other: Self) {
+        self.turns += other.turns;
         self.times_us.extend(other.times_us);
         self.errors += other.errors;
         self.wrong += other.wrong;
@@ -109,6 +113,7 @@ impl Tally {
         self.times_us.sort_unstable();
         Figures {
             turns: self.times_us.len() as u64,
+            all_turns: self.turns,
             seconds: measured.as_secs_f64(),
             p50_us: percentile(&self.times_us, 50),
             p95_us: percentile(&self.times_us, 95),
@@ -152,6 +157,7 @@ async fn talk(mut connection: Connection, run: String, client: usize, from: Inst
             tally.wrong += 1;
             tally.first_fault.get_or_insert(format!("to #{tag}: {reply}"));
         }
+        tally.turns += 1;
         let now = Instant::now();
         if now >= from && now < until {
             tally.times_us.push(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::{chatting, median};
 use crate::load::{Channel, Figures, Load};
+use crate::machine::processor_us;
 use crate::plan::Plan;
 use crate::processes::{self, Cota, Helper, Store, bot};
 use crate::report::{Row, Section};
@@ -51,13 +52,28 @@ struct Cell {
     channel: Channel,
     clients: usize,
     /// One entry a round, in the order of [`Side::ALL`].
-    rounds: Vec<[Figures; 3]>,
+    rounds: Vec<[Seen; 3]>,
+}
+
+/// What the clients saw of one side in one round, and what its process used meanwhile.
+struct Seen {
+    figures: Figures,
+    processor_us: u64,
 }
 
 impl Cell {
-    fn of(&self, side: Side) -> impl Iterator<Item = &Figures> {
+    fn seen(&self, side: Side) -> impl Iterator<Item = &Seen> {
         let place = Side::ALL.iter().position(|other| *other == side).unwrap_or(0);
         self.rounds.iter().filter_map(move |round| round.get(place))
+    }
+
+    fn of(&self, side: Side) -> impl Iterator<Item = &Figures> {
+        self.seen(side).map(|seen| &seen.figures)
+    }
+
+    /// Processor time of the server for each turn, in microseconds.
+    fn processor_us(&self, side: Side) -> f64 {
+        median(self.seen(side).map(|seen| seen.processor_us as f64 / seen.figures.all_turns.max(1) as f64).collect())
     }
 
     fn rate(&self, side: Side) -> f64 {
@@ -119,23 +135,25 @@ impl Bench {
         Ok(Self { latency_ms, _llm: llm, proxy, memory, sqlite })
     }
 
-    fn round(&self, plan: &Plan, channel: Channel, clients: usize, round: usize) -> Result<[Figures; 3]> {
+    fn round(&self, plan: &Plan, channel: Channel, clients: usize, round: usize) -> Result<[Seen; 3]> {
         let mut figures = Vec::new();
         for side in Side::ALL {
-            let address = match side {
-                Side::Proxy => self.proxy.ready.trim_start_matches("http://"),
-                Side::Cota(Store::Memory) => &self.memory.address,
-                Side::Cota(Store::Sqlite) => &self.sqlite.address,
+            let (address, pid) = match side {
+                Side::Proxy => (self.proxy.ready.trim_start_matches("http://"), self.proxy.pid()),
+                Side::Cota(Store::Memory) => (self.memory.address.as_str(), self.memory.pid()),
+                Side::Cota(Store::Sqlite) => (self.sqlite.address.as_str(), self.sqlite.pid()),
             };
             let run = format!("t{}-{}-{clients}-{round}", self.latency_ms, channel.name());
             let load = Load { address: address.to_owned(), channel, clients, warm_up: plan.warm_up, measured: plan.measured, run };
+            let before = processor_us(pid)?;
             let seen = processes::load(&load)?;
+            let used = processor_us(pid)?.saturating_sub(before);
             if let Some(fault) = &seen.first_fault {
                 eprintln!("  {}, {clients} clients: {fault}", side.name());
             }
-            figures.push(seen);
+            figures.push(Seen { figures: seen, processor_us: used });
         }
-        <[Figures; 3]>::try_from(figures).map_err(|_| anyhow::anyhow!("a side was left out"))
+        <[Seen; 3]>::try_from(figures).map_err(|_| anyhow::anyhow!("a side was left out"))
     }
 }
 
@@ -172,7 +190,7 @@ fn rates(plan: &Plan, cells: &[Cell]) -> Section {
             ];
             let times = [cell.median_ms(side, |f| f.p50_us), cell.median_ms(side, |f| f.p95_us), cell.median_ms(side, |f| f.p99_us)];
             row.extend(times.map(|ms| format!("{ms:.2}")));
-            row.extend([errors.to_string(), wrong.to_string(), format!("{ratio:.2}")]);
+            row.extend([format!("{:.0}", cell.processor_us(side)), errors.to_string(), wrong.to_string(), format!("{ratio:.2}")]);
             rows.push(match side {
                 Side::Proxy => Row::plain(row),
                 Side::Cota(_) => {
@@ -190,12 +208,13 @@ fn rates(plan: &Plan, cells: &[Cell]) -> Section {
              reply checked. The bare proxy is an axum handler that makes two calls of the same length with the same HTTP client and\n\
              nothing else: the limit. Each side by turns, {} round(s) of {:.1} s each after {:.1} s of warming up; medians of rates and\n\
              times, median of each round's ratio. At 50 ms the target is {LEAST_RATIO_WAITING} wherever the proxy runs below half of its\n\
-             peak of that channel, else that of 0 ms. An error or a wrong reply misses the target.",
+             peak of that channel, else that of 0 ms. An error or a wrong reply misses the target. CPU is the\n\
+             server's processor time for each turn.",
             plan.rounds,
             plan.measured.as_secs_f64(),
             plan.warm_up.as_secs_f64()
         ),
-        head: vec!["model", "channel", "clients", "server", "turns/s", "p50 ms", "p95 ms", "p99 ms", "errors", "wrong", "ratio"],
+        head: vec!["model", "channel", "clients", "server", "turns/s", "p50 ms", "p95 ms", "p99 ms", "CPU µs", "errors", "wrong", "ratio"],
         rows,
     }
 }
