@@ -64,7 +64,7 @@ fn conversation() -> Tracker {
 #[test]
 fn every_variable_has_its_meaning() {
     let conversation = conversation();
-    let select = LlmCall { thoughts: Some("# e\n".to_owned()), ..call(Purpose::Select) };
+    let select = LlmCall { thoughts: Some("# e\n".into()), ..call(Purpose::Select) };
     for (variable, value) in [
         ("task_description", "You tell the weather."),
         ("agent_description", "You tell the weather."),
@@ -254,7 +254,7 @@ fn names(messages: &[ChatMessage]) -> Vec<(Role, &str)> {
 fn in_tools_mode_the_history_is_a_chat_with_calls_and_results() {
     let mut source = weather();
     source.description = "Persona.".to_owned();
-    let with_thoughts = LlmCall { thoughts: Some("# e\nUserUtter:x\n\n".to_owned()), json: false, ..call(Purpose::Choose) };
+    let with_thoughts = LlmCall { thoughts: Some("# e\nUserUtter:x\n\n".into()), json: false, ..call(Purpose::Choose) };
     let request = request(&Bot::compile(source), &conversation(), &with_thoughts);
     let [system, chat @ ..] = request.messages.as_slice() else { panic!("no messages") };
     assert!(system.content.starts_with("Persona.\n\n") && system.content.contains("# e\nUserUtter:x"));
@@ -329,7 +329,7 @@ fn tools_are_the_selectable_actions_under_names_that_endpoints_take() {
 #[test]
 fn thoughts_come_with_the_call_and_from_nowhere_else() {
     let bot = Bot::compile(BotSource { policies: vec![Policy::Match], ..weather() });
-    let prompt = request(&bot, &conversation(), &LlmCall { thoughts: Some("# the example".to_owned()), ..call(Purpose::Select) });
+    let prompt = request(&bot, &conversation(), &LlmCall { thoughts: Some("# the example".into()), ..call(Purpose::Select) });
     assert!(prompt.messages[1].content.contains("# the example"));
 }
 

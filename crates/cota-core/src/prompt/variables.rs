@@ -52,7 +52,7 @@ impl<'a> Scene<'a> {
             Variable::CurrentFormExecuteResult => {
                 self.form_name().and_then(|form| self.finished(form)).map(|action| outcome(action).into_owned()).unwrap_or_default()
             }
-            Variable::Policies | Variable::Thoughts => self.call.thoughts.clone().unwrap_or_default(),
+            Variable::Policies | Variable::Thoughts => self.call.thoughts.as_deref().unwrap_or_default().to_owned(),
             // Retrieval is not part of the platform yet.
             Variable::Knowledge | Variable::Rag => String::new(),
         }

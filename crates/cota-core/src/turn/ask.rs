@@ -1,5 +1,7 @@
 //! Asking an LLM: its chain of endpoints, tries, the one repair request, the streamed answer.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::effect::{Completion, Effect, LlmCall, Purpose};
@@ -41,7 +43,7 @@ enum Thoughts {
     /// An LLM policy is being asked; the chain goes on at this link if it fails.
     Asked(usize),
     /// These, or none.
-    Known(Option<String>),
+    Known(Option<Arc<str>>),
 }
 
 impl Turn {
@@ -64,7 +66,7 @@ impl Turn {
                 ThoughtSource::Ready { text, mut examples } => {
                     examples.truncate(limits::TRACED_EXAMPLES);
                     self.state.trace.examples = examples;
-                    ask.thoughts = Thoughts::Known(Some(text));
+                    ask.thoughts = Thoughts::Known(Some(text.into()));
                 }
                 ThoughtSource::Ask { llm, next } => {
                     ask.thoughts = Thoughts::Asked(next);
@@ -123,7 +125,7 @@ impl Turn {
 
     fn thought(&mut self, mut ask: Ask, next: usize, result: Result<Completion, EffectError>) {
         ask.thoughts = match result {
-            Ok(completion) if !completion.content.trim().is_empty() => Thoughts::Known(Some(completion.content)),
+            Ok(completion) if !completion.content.trim().is_empty() => Thoughts::Known(Some(completion.content.into())),
             Ok(_) | Err(_) => Thoughts::Wanted(next),
         };
         self.state.phase = Phase::Asking(Box::new(ask));

@@ -1,5 +1,7 @@
 //! What a turn asks of the world, and what comes back.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
@@ -45,7 +47,7 @@ pub struct LlmCall {
     pub purpose: Purpose,
     /// Thoughts for `{{policies}}`, where an LLM policy gave them.
     #[serde(default)]
-    pub thoughts: Option<String>,
+    pub thoughts: Option<Arc<str>>,
     /// Whether the endpoint is asked for JSON; dropped after it refused.
     pub json: bool,
     /// Whether pieces of the answer are wanted as they come.

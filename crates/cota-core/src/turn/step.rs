@@ -98,8 +98,9 @@ impl Turn {
 
     /// Moves on while nothing is under way.
     fn advance(&mut self, cx: Cx<'_>) {
-        match self.state.phase.clone() {
+        match std::mem::replace(&mut self.state.phase, Phase::Decide) {
             Phase::Finish(outcome) => {
+                self.state.phase = Phase::Finish(outcome);
                 let commit = self.final_commit(cx, outcome);
                 self.write(commit);
             }
@@ -218,7 +219,7 @@ impl Turn {
     }
 
     fn settle_effect(&mut self, cx: Cx<'_>, pending: &Pending, result: Result<Outcome, EffectError>) {
-        match self.state.phase.clone() {
+        match std::mem::replace(&mut self.state.phase, Phase::Decide) {
             Phase::Asking(ask) => {
                 let completion = result.map(|outcome| match outcome {
                     Outcome::Llm(completion) => completion,
@@ -234,7 +235,7 @@ impl Turn {
                 self.executed(cx, *entry, executed);
             }
             // The turn was ended while the effect was under way: its outcome no longer matters.
-            Phase::Begin | Phase::Decide | Phase::Finish(_) => {}
+            phase @ (Phase::Begin | Phase::Decide | Phase::Finish(_)) => self.state.phase = phase,
         }
     }
 
