@@ -9,6 +9,7 @@
 //! whoever lost it, a commit id makes a repeated write harmless, and a doorbell carries a key and nothing else.
 //!
 //! - [`store`]: the store contract. [`claim`]: its rules. [`memory`]: the store of tests and tools.
+//! - [`ledger`]: small records beside the conversations, such as API keys.
 //! - [`failpoint`]: where a crash test ends the process.
 //! - [`ports`]: effects, clock, doorbell, bots, spawn.
 //! - [`conversation`]: accepting and driving, on any target. [`host`]: the whole in one process, with its subscribers.
@@ -18,6 +19,7 @@ pub mod claim;
 pub mod conversation;
 pub mod failpoint;
 pub mod host;
+pub mod ledger;
 pub mod memory;
 pub mod metrics;
 mod play;

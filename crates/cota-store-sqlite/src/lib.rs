@@ -13,6 +13,7 @@
 
 mod fault;
 mod holders;
+mod ledger;
 mod open;
 mod operations;
 mod queue;

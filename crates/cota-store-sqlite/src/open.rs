@@ -13,7 +13,7 @@ use crate::rows::Rows;
 use crate::{Durability, Options};
 
 /// The schema's steps, oldest first. A released step is never changed; a change is a new step.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// How long a process waits for another one's transaction.
 const BUSY: Duration = Duration::from_secs(5);

@@ -40,6 +40,15 @@ fn it_conforms_with_full_durability() {
     }
 }
 
+#[test]
+fn its_ledger_conforms() {
+    let folder = TempDir::new().unwrap();
+    for (n, case) in conformance::ledger::cases().into_iter().enumerate() {
+        eprintln!("{}", case.name);
+        block_on(case.run(std::sync::Arc::new(open(&folder, n, Durability::Normal))));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -2,7 +2,7 @@
 //!
 //! [`run`] tries every case on a store of its own. It needs no runtime: any executor that polls a future will do, so the same
 //! cases run on a laptop, against a service and inside a Durable Object. [`random`] adds sequences of operations that are
-//! drawn at random and compared with a model.
+//! drawn at random and compared with a model; [`ledger`] holds the cases of the ledger.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,6 +17,7 @@ mod accepting;
 mod claiming;
 mod committing;
 mod lasting;
+pub mod ledger;
 mod model;
 pub mod random;
 mod reading;
