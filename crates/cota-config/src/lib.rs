@@ -1,4 +1,4 @@
-//! From a bot folder to a validated [`Bot`](cota_core::bot::Bot): parsing, diagnostics, bundles.
+//! From a bot folder to a validated [`Bot`]: parsing, diagnostics, bundles.
 //!
 //! The folder is a map of paths to texts; this crate reads no files, no environment and no clock. `cota-cli` does the
 //! reading, and Lambda and Workers hand over a [`Bundle`].

@@ -18,13 +18,13 @@ pub mod answer;
 pub mod bot;
 pub mod dpl;
 pub mod event;
-#[cfg(test)]
-mod fixture;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod ids;
 pub mod limits;
 pub mod machine;
 pub mod prompt;
+#[cfg(test)]
+mod tests;
 pub mod tracker;
 pub mod turn;

@@ -1,6 +1,17 @@
 //! Proofs of the whole: the real `cota` binary as a process, a scripted model behind a real socket, clients that race, die and
 //! misbehave. Each test has a limit of time that only catches a hang.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    clippy::unreachable,
+    reason = "what a proof does not expect fails it"
+)]
+
 mod bad_model;
 mod bad_user;
 mod crash;

@@ -3,8 +3,8 @@ use serde_json::json;
 
 use super::*;
 use crate::bot::ActionKind;
-use crate::fixture::{action, bot, form, source};
 use crate::fuzzing;
+use crate::tests::{action, bot, form, source};
 use crate::turn::ToolCall;
 
 fn said(content: &str) -> Result<String, String> {

@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::bot::{BotSource, Dialogue, DialogueStep, Expected, SELECTOR};
 use crate::event::{FormState, ResultItem};
-use crate::fixture::{dialogue, done, ended, in_state, tracker, weather};
+use crate::tests::{dialogue, done, ended, in_state, tracker, weather};
 use crate::tracker::result_text;
 
 fn with_rules(rules: Vec<Dialogue>) -> Bot {

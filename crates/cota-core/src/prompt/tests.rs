@@ -4,8 +4,8 @@ use serde_json::json;
 use super::*;
 use crate::bot::{ActionKind, BotSource, Language, Policy};
 use crate::event::{ActionRecord, FormState, ResultItem, Slots};
-use crate::fixture::{action, bot, done, ended, form, in_state, source, tracker, weather, with_prompt};
 use crate::ids::SenderId;
+use crate::tests::{action, bot, done, ended, form, in_state, source, tracker, weather, with_prompt};
 
 fn call(purpose: Purpose) -> LlmCall {
     LlmCall { llm: "l".to_owned(), purpose, thoughts: None, json: true, stream: false, slots: Slots::new(), fault: None }

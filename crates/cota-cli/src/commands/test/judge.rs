@@ -72,7 +72,7 @@ impl Transcript {
             Seen::Action(_) => None,
             Seen::Reply(text) => Some(check.check(text).map_err(|fault| format!("`{text}` {fault}"))),
         };
-        self.expect(check_one, || format!("a reply that {}", text_words(check)), "the bot says nothing more")
+        self.advance_to(check_one, || format!("a reply that {}", text_words(check)), "the bot says nothing more")
     }
 
     /// Goes on to the first action that passes.
@@ -81,11 +81,11 @@ impl Transcript {
             Seen::Action(action) if action.name == check.name => Some(check_action(check, action)),
             Seen::Action(_) | Seen::Reply(_) => None,
         };
-        self.expect(check_one, || action_words(check), "the bot does no such thing from here on")
+        self.advance_to(check_one, || action_words(check), "the bot does no such thing from here on")
     }
 
     /// `check` is nothing for what is no candidate at all.
-    fn expect(
+    fn advance_to(
         &mut self,
         check: impl Fn(&Seen) -> Option<Result<(), String>>,
         expected: impl Fn() -> String,

@@ -1,4 +1,4 @@
-//! Bots and histories for the tests of this crate.
+//! What the tests of this crate share: bots and histories.
 
 use serde_json::{Value as Json, json};
 
