@@ -5,10 +5,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    clippy::string_slice,
     clippy::panic,
-    clippy::wildcard_enum_match_arm,
-    clippy::unreachable,
     reason = "what a proof does not expect fails it"
 )]
 
