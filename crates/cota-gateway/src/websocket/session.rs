@@ -12,7 +12,7 @@ use cota_core::ids::{BotName, ConversationId, ConversationKey, MessageId, Positi
 use cota_driver::host::Sent;
 use cota_driver::store::{NewMessage, Progress};
 use cota_protocol::problem::{Code, Problem};
-use cota_protocol::websocket::{ClientFrame, ImageFrame, JoinFrame, LeaveFrame, Message, ServerFrame, TextFrame};
+use cota_protocol::websocket::{ClientFrame, FrameError, ImageFrame, JoinFrame, LeaveFrame, Message, ServerFrame, TextFrame};
 
 use super::render;
 use super::room::Room;
@@ -44,7 +44,7 @@ pub struct Session {
 }
 
 impl Session {
-    pub(super) fn begin(gateway: Gateway, bot: BotName, identity: Identity) -> Self {
+    pub(crate) fn begin(gateway: Gateway, bot: BotName, identity: Identity) -> Self {
         let (seat, notices) = gateway.rooms().seat(identity.sender.clone());
         gateway.sockets().fetch_add(1, Ordering::Relaxed);
         let login = ServerFrame::Login { sender_id: identity.sender.clone(), timestamp: gateway.now() };
@@ -53,15 +53,19 @@ impl Session {
 
     /// Takes what the client sent.
     pub async fn handle(&mut self, frame: &str) {
-        match ClientFrame::decode(frame) {
+        let obeyed = match ClientFrame::decode(frame) {
             Ok(frame) => self.obey(frame).await,
-            Err(error) => self.ready.push_back(error.answer()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = obeyed {
+            self.ready.push_back(error.answer());
         }
     }
 
     /// Answers a frame that is no text.
     pub fn refuse_binary(&mut self) {
-        self.refuse(&Problem::new(Code::BadFrame, "this channel takes text frames with JSON in them, no binary ones"), None);
+        let problem = Problem::new(Code::BadFrame, "this channel takes text frames with JSON in them, no binary ones");
+        self.ready.push_back(refused(problem, None).answer());
     }
 
     /// The next frame for the client. Dropping the future loses nothing.
@@ -79,30 +83,30 @@ impl Session {
         self.ready.pop_front().or_else(|| self.next().now_or_never())
     }
 
-    async fn obey(&mut self, frame: ClientFrame) {
+    /// Does what a frame says.
+    pub(crate) async fn obey(&mut self, frame: ClientFrame) -> Result<(), FrameError> {
         match frame {
-            ClientFrame::Ping => self.ready.push_back(ServerFrame::Pong),
-            ClientFrame::Join(frame) => self.join(frame).await,
-            ClientFrame::Leave(frame) => self.leave(&frame),
+            ClientFrame::Ping => {
+                self.ready.push_back(ServerFrame::Pong);
+                Ok(())
+            }
+            ClientFrame::Join(frame) => self.join(frame).await.map_err(|problem| refused(problem, None)),
+            ClientFrame::Leave(frame) => self.leave(&frame).map_err(|problem| refused(problem, None)),
             ClientFrame::Text(TextFrame { session_id, sender_id, receiver, text, message_id, metadata }) => {
                 let content = MessageContent { text, receiver, metadata, payload: None, proxy_exchange: None };
-                self.say(session_id, sender_id.as_ref(), message_id, content).await;
+                self.say(session_id, sender_id.as_ref(), message_id, content).await
             }
             ClientFrame::Image(ImageFrame { session_id, sender_id, receiver, image, message_id, metadata }) => {
                 let payload = Some(Message::image_payload(&image));
                 let content = MessageContent { text: String::new(), receiver, metadata, payload, proxy_exchange: None };
-                self.say(session_id, sender_id.as_ref(), message_id, content).await;
+                self.say(session_id, sender_id.as_ref(), message_id, content).await
             }
         }
     }
 
-    async fn join(&mut self, frame: JoinFrame) {
-        if let Err(problem) = self.check_sender(frame.sender_id.as_ref()) {
-            return self.refuse(&problem, None);
-        }
-        if let Err(problem) = self.enter(&frame.session_id, frame.stream, frame.after).await {
-            return self.refuse(&problem, None);
-        }
+    async fn join(&mut self, frame: JoinFrame) -> Result<(), Problem> {
+        self.check_sender(frame.sender_id.as_ref())?;
+        self.enter(&frame.session_id, frame.stream, frame.after).await?;
         let room_info = self.gateway.rooms().enter(&self.key(&frame.session_id), &self.seat);
         self.ready.push_back(ServerFrame::JoinConfirm {
             room_id: frame.session_id.to_string(),
@@ -110,6 +114,7 @@ impl Session {
             timestamp: self.gateway.now(),
             room_info,
         });
+        Ok(())
     }
 
     /// Follows a conversation from now on, or from `after` on.
@@ -133,10 +138,8 @@ impl Session {
         Ok(())
     }
 
-    fn leave(&mut self, frame: &LeaveFrame) {
-        if let Err(problem) = self.check_sender(frame.sender_id.as_ref()) {
-            return self.refuse(&problem, None);
-        }
+    fn leave(&mut self, frame: &LeaveFrame) -> Result<(), Problem> {
+        self.check_sender(frame.sender_id.as_ref())?;
         self.rooms.retain(|room| room.session != frame.session_id);
         self.gateway.rooms().leave(&self.key(&frame.session_id), &self.seat);
         self.ready.push_back(ServerFrame::LeaveConfirm {
@@ -144,12 +147,17 @@ impl Session {
             room_id: frame.session_id.to_string(),
             timestamp: self.gateway.now(),
         });
+        Ok(())
     }
 
-    async fn say(&mut self, session: ConversationId, sender: Option<&SenderId>, id: Option<MessageId>, content: MessageContent) {
-        if let Err(problem) = self.try_say(session, sender, id.clone(), content).await {
-            self.refuse(&problem, id);
-        }
+    async fn say(
+        &mut self,
+        session: ConversationId,
+        sender: Option<&SenderId>,
+        id: Option<MessageId>,
+        content: MessageContent,
+    ) -> Result<(), FrameError> {
+        self.try_say(session, sender, id.clone(), content).await.map_err(|problem| refused(problem, id))
     }
 
     async fn try_say(
@@ -253,10 +261,10 @@ impl Session {
             "`sender_id` is another than the one this socket was opened with; leave it out, or open a socket for it",
         ))
     }
+}
 
-    fn refuse(&mut self, problem: &Problem, message_id: Option<MessageId>) {
-        self.ready.push_back(ServerFrame::Error { code: problem.code, message: problem.detail.clone(), message_id });
-    }
+fn refused(problem: Problem, message_id: Option<MessageId>) -> FrameError {
+    FrameError { code: problem.code, message: problem.detail, field: None, message_id }
 }
 
 impl Drop for Session {
