@@ -25,6 +25,7 @@ mod request;
 mod respond;
 mod routes;
 mod view;
+mod wait;
 pub mod websocket;
 
 pub use access::Access;

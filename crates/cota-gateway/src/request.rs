@@ -1,9 +1,11 @@
 //! Reading requests: which conversation, which bot, who asks, in which form the answer is wanted.
 
 use axum::RequestPartsExt as _;
-use axum::extract::{FromRequestParts, Query, RawPathParams};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
+use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
 use cota_core::bot::Bot;
@@ -16,6 +18,8 @@ use crate::respond::Refusal;
 
 /// The header that names a bot.
 const BOT_HEADER: &str = "x-cota-bot";
+/// The header that names a message, as an alternative to `message_id` in the body.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The header that numbers the last event a client has.
 const LAST_EVENT_ID: &str = "last-event-id";
 
@@ -26,6 +30,17 @@ pub(crate) struct Asked {
     pub(crate) sender_id: Option<String>,
     pub(crate) after: Option<String>,
     pub(crate) limit: Option<String>,
+}
+
+/// A request to a bot: which one, and who asks.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    /// The bot.
+    pub(crate) bot: BotName,
+    /// Who asks.
+    pub(crate) caller: Caller,
+    /// The rest of the query.
+    pub(crate) asked: Asked,
 }
 
 /// A request about one conversation.
@@ -59,8 +74,31 @@ pub(crate) enum Format {
 impl Addressed {
     /// The conversation, and who speaks in it: as `sender` where the body names one.
     pub(crate) fn resolve(self, sender: Option<SenderId>) -> Result<(ConversationKey, Identity), Problem> {
+        Visit { bot: self.bot, caller: self.caller, asked: self.asked }.resolve(self.id, sender)
+    }
+}
+
+impl Visit {
+    /// Reads the query and the headers of a request.
+    pub(crate) fn read(parts: &Parts, gateway: &Gateway) -> Result<Self, Problem> {
+        let asked = asked(parts)?;
+        let bot = bot(gateway, &parts.headers, asked.bot.as_deref())?;
+        let caller = gateway.options().access.caller(asked.sender_id.as_deref())?;
+        Ok(Self { bot, caller, asked })
+    }
+
+    /// The conversation of this name, and who speaks in it: as `sender` where the body names one.
+    pub(crate) fn resolve(self, id: ConversationId, sender: Option<SenderId>) -> Result<(ConversationKey, Identity), Problem> {
         let identity = self.caller.speaking_as(sender)?;
-        Ok((ConversationKey { bot: self.bot, owner: identity.owner.clone(), id: self.id }, identity))
+        Ok((ConversationKey { bot: self.bot, owner: identity.owner.clone(), id }, identity))
+    }
+}
+
+impl FromRequestParts<Gateway> for Visit {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Refusal> {
+        Ok(Self::read(parts, gateway)?)
     }
 }
 
@@ -68,7 +106,6 @@ impl FromRequestParts<Gateway> for Addressed {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Refusal> {
-        let asked = asked(parts)?;
         let (mut id, mut message_id) = (None, None);
         let params = parts.extract::<RawPathParams>().await.map_err(|error| {
             let detail = format!("the address cannot be read: {}", error.body_text());
@@ -82,12 +119,43 @@ impl FromRequestParts<Gateway> for Addressed {
             }
         }
         let id = id.ok_or_else(|| Problem::new(Code::NotFound, "the address names no conversation"))?;
-        let bot = bot(gateway, &parts.headers, asked.bot.as_deref())?;
-        let caller = gateway.options().access.caller(asked.sender_id.as_deref())?;
+        let Visit { bot, caller, asked } = Visit::read(parts, gateway)?;
         let format = Format::wanted(&parts.headers)?;
         let last_event_id = last_event_id(&parts.headers)?;
         Ok(Self { bot, id, message_id, caller, asked, format, last_event_id })
     }
+}
+
+/// The JSON body of a request, as bytes. A page can send other types anywhere without being asked; JSON it cannot.
+#[derive(Debug)]
+pub(crate) struct JsonBody(pub(crate) Bytes);
+
+impl FromRequest<Gateway> for JsonBody {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, gateway: &Gateway) -> Result<Self, Refusal> {
+        let content_type = header_text(request.headers(), header::CONTENT_TYPE.as_str())?.unwrap_or_default();
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        if !media_type.eq_ignore_ascii_case("application/json") {
+            let detail = "send the message as JSON, with the header `Content-Type: application/json`";
+            return Err(Problem::new(Code::UnsupportedMediaType, detail).into());
+        }
+        Ok(Self(Bytes::from_request(request, gateway).await.map_err(unread)?))
+    }
+}
+
+fn unread(rejection: BytesRejection) -> Problem {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Problem::new(Code::PayloadTooLarge, "the body has more bytes than this route takes");
+    }
+    Problem::new(Code::BadRequest, "the body broke off before its end")
+}
+
+/// The id that a client gives its message in a header, so that sending it twice says it once.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<MessageId>, Problem> {
+    let Some(key) = header_text(headers, IDEMPOTENCY_KEY)? else { return Ok(None) };
+    let key = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key);
+    MessageId::new(key).map(Some).map_err(|error| Problem::new(Code::BadRequest, format!("the header Idempotency-Key {}", error.fault)))
 }
 
 /// The query of a request.

@@ -1,15 +1,25 @@
 //! Writing answers: JSON, problems, and the headers that every answer has.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::future::{self, Either};
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use cota_driver::host::SendError;
+use cota_driver::ports::Clock;
 use cota_driver::store::StoreError;
 use cota_protocol::problem::{self, Code, Problem};
+use cota_protocol::sse;
 
+/// How long a stream is silent before a comment tells the proxies on its way that it lives, in milliseconds.
+const KEEP_ALIVE_MS: u64 = 15_000;
 /// Seconds after which a client may ask again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
@@ -75,6 +85,19 @@ pub(crate) fn json_for_now(status: StatusCode, answer: &impl Serialize) -> Respo
 /// Text of this type.
 pub(crate) fn text(content_type: &'static str, text: impl Into<Body>) -> Response {
     with_type(StatusCode::OK, text.into(), HeaderValue::from_static(content_type))
+}
+
+/// Events as they come, and between them signs of life.
+pub(crate) fn event_stream(events: BoxStream<'static, sse::Event>, clock: Arc<dyn Clock>) -> Response {
+    let bytes = stream::unfold((events, clock), |(mut events, clock)| async move {
+        let silence = clock.sleep_until(clock.now().plus_ms(KEEP_ALIVE_MS));
+        let text = match future::select(events.next(), silence).await {
+            Either::Left((event, _)) => event?.encode(),
+            Either::Right(((), _)) => sse::KEEP_ALIVE.to_owned(),
+        };
+        Some((Ok::<_, Infallible>(Bytes::from(text)), (events, clock)))
+    });
+    text("text/event-stream", Body::from_stream(bytes))
 }
 
 /// Puts the headers on an answer that every answer has, where it does not have its own.

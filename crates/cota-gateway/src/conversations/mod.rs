@@ -3,7 +3,6 @@
 mod message;
 mod read;
 mod stream;
-mod wait;
 
 pub(crate) use message::{post_message, show_message};
 pub(crate) use read::{forget, show, show_events};

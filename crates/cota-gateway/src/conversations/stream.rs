@@ -1,13 +1,10 @@
 //! Answers as Server-Sent Events: a turn while it runs, the record as it grows.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::response::Response;
-use bytes::Bytes;
-use futures_util::future::{self, Either};
+use futures_util::future;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
 use cota_core::event::Event;
@@ -18,29 +15,22 @@ use cota_protocol::problem::Problem;
 use cota_protocol::rest::{PendingAnswer, TurnEvent};
 use cota_protocol::sse;
 
-use super::message::forgotten;
-use super::wait::{Heard, Waiter};
 use crate::access::Scopes;
 use crate::answer::AnsweredTurn;
 use crate::follow::News;
 use crate::respond;
 use crate::view;
+use crate::wait::{Heard, Waiter, forgotten};
 
-/// How long a stream is silent before a comment tells the proxies on its way that it lives, in milliseconds.
-const KEEP_ALIVE_MS: u64 = 15_000;
-
-/// Streams a turn. `known` are its events where the record has them; `from` is the last event that the client had.
-pub(super) fn turn(waiter: Waiter, known: Option<Arc<[Event]>>, from: Option<Seq>, scopes: Scopes) -> Response {
+/// Streams a turn. `from` is the last event that the client had.
+pub(super) fn turn(waiter: Waiter, from: Option<Seq>, scopes: Scopes) -> Response {
     let clock = Arc::clone(waiter.clock());
-    let mut turn = TurnStream { waiter, from, scopes, ready: VecDeque::new(), over: false };
-    if let Some(events) = known {
-        turn.finish(&events);
-    }
+    let turn = TurnStream { waiter, from, scopes, ready: VecDeque::new(), over: false };
     let events = stream::unfold(turn, |mut turn| async move {
         let event = turn.next().await?;
         Some((event.to_sse(), turn))
     });
-    respond(events.boxed(), clock)
+    respond::event_stream(events.boxed(), clock)
 }
 
 /// Streams the record from a place on, and goes on with it until the conversation is forgotten.
@@ -50,7 +40,7 @@ pub(super) fn record(news: BoxStream<'static, News>, clock: Arc<dyn Clock>, scop
         News::Accepted(_) | News::Fragment(_) => stream::iter(Vec::new()),
         News::Forgotten => stream::iter(vec![None]),
     });
-    respond(events.take_while(|event| future::ready(event.is_some())).filter_map(future::ready).boxed(), clock)
+    respond::event_stream(events.take_while(|event| future::ready(event.is_some())).filter_map(future::ready).boxed(), clock)
 }
 
 fn recorded(event: &Event, scopes: Scopes) -> sse::Event {
@@ -117,16 +107,4 @@ impl TurnStream {
         self.ready.push_back(event);
         self.over = true;
     }
-}
-
-fn respond(events: BoxStream<'static, sse::Event>, clock: Arc<dyn Clock>) -> Response {
-    let bytes = stream::unfold((events, clock), |(mut events, clock)| async move {
-        let silence = clock.sleep_until(clock.now().plus_ms(KEEP_ALIVE_MS));
-        let text = match future::select(events.next(), silence).await {
-            Either::Left((event, _)) => event?.encode(),
-            Either::Right(((), _)) => sse::KEEP_ALIVE.to_owned(),
-        };
-        Some((Ok::<_, Infallible>(Bytes::from(text)), (events, clock)))
-    });
-    respond::text("text/event-stream", Body::from_stream(bytes))
 }

@@ -1,27 +1,31 @@
-//! Waiting for the turn that answers a message.
+//! Sending a message, and waiting for the turn that answers it: what every channel does that answers a request.
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, select_biased};
 
-use cota_core::event::Event;
+use cota_core::event::{Event, MessageContent};
 use cota_core::ids::{Seq, Timestamp};
 use cota_core::turn::Fragment;
-use cota_driver::host::{Subscription, Update};
+use cota_driver::host::{Sent, Subscription, Update};
 use cota_driver::ports::Clock;
-use cota_driver::store::{Progress, StoreError};
+use cota_driver::store::{NewMessage, Progress, StoreError};
+use cota_protocol::problem::{Code, Problem};
 
 use crate::answer::{AnsweredTurn, Question};
 use crate::gateway::Gateway;
+use crate::respond;
 
 /// How often the record is asked in case the turn runs in another process, in milliseconds.
 const LOOK_MS: u64 = 1_000;
 
-/// Waits for a turn. It has to subscribe before the message is sent.
-pub(super) struct Waiter {
+/// A message that was sent, and the waiting for its turn.
+pub(crate) struct Waiter {
     gateway: Gateway,
     question: Question,
+    /// The turn, where the record had it when the message was sent again.
+    known: Option<Arc<[Event]>>,
     subscription: Subscription,
     give_up: Timestamp,
     look_at: Timestamp,
@@ -29,7 +33,7 @@ pub(super) struct Waiter {
 }
 
 /// What came of waiting.
-pub(super) enum Heard {
+pub(crate) enum Heard {
     /// A piece of the reply that is not committed yet.
     Fragment(Arc<Fragment>),
     /// The record has the turn: it is among these events.
@@ -41,25 +45,64 @@ pub(super) enum Heard {
 }
 
 impl Waiter {
-    /// Follows the conversation of a message that is about to be sent.
-    pub(super) fn new(gateway: &Gateway, question: Question, streams: bool) -> Self {
+    /// Sends a message, or finds it sent; with `streams`, to hear the reply piece by piece as well.
+    ///
+    /// # Errors
+    /// Why it was not accepted, as the client is told it.
+    pub(crate) async fn send(gateway: &Gateway, question: Question, content: MessageContent, streams: bool) -> Result<Self, Problem> {
+        let mut waiter = Self::new(gateway, question, streams);
+        let Question { key, sender, message_id, .. } = waiter.question.clone();
+        let message = NewMessage { sender, message_id, at: gateway.now(), content };
+        match gateway.conversations().send(&key, message).await.map_err(|error| respond::not_accepted(&error))? {
+            Sent::Accepted(_) | Sent::Repeated(Progress::Pending) => {}
+            Sent::Repeated(Progress::Answered { first, last }) => {
+                let recorded = answered(gateway, &waiter.question, first, last).await.map_err(|error| respond::unreadable(&error))?;
+                waiter.known = match recorded {
+                    Recorded::Turn(events) => Some(events),
+                    Recorded::Nothing | Recorded::Pending => return Err(forgotten()),
+                };
+            }
+        }
+        Ok(waiter)
+    }
+
+    /// Follows the conversation of a message that is about to be sent, so that nothing is missed.
+    fn new(gateway: &Gateway, question: Question, streams: bool) -> Self {
         let now = gateway.now();
         let give_up = now.plus_ms(gateway.options().request_ms);
         let look_at = now.plus_ms(LOOK_MS).min(give_up);
         let subscription = gateway.conversations().subscribe(&question.key, streams);
-        Self { subscription, give_up, look_at, look: gateway.clock().sleep_until(look_at), gateway: gateway.clone(), question }
+        Self { subscription, give_up, look_at, look: gateway.clock().sleep_until(look_at), gateway: gateway.clone(), question, known: None }
     }
 
-    pub(super) fn clock(&self) -> &Arc<dyn Clock> {
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         self.gateway.clock()
     }
 
-    pub(super) fn question(&self) -> &Question {
+    pub(crate) fn question(&self) -> &Question {
         &self.question
     }
 
+    /// Waits for the turn's end, whatever is heard before it; `None` if the request's time is up first.
+    ///
+    /// # Errors
+    /// If the conversation was forgotten meanwhile.
+    pub(crate) async fn end(&mut self) -> Result<Option<Arc<[Event]>>, Problem> {
+        loop {
+            match self.next().await {
+                Heard::Durable(events) => return Ok(Some(events)),
+                Heard::Fragment(_) => {}
+                Heard::OutOfTime => return Ok(None),
+                Heard::Forgotten => return Err(forgotten()),
+            }
+        }
+    }
+
     /// What is heard next of the message.
-    pub(super) async fn next(&mut self) -> Heard {
+    pub(crate) async fn next(&mut self) -> Heard {
+        if let Some(events) = self.known.take() {
+            return Heard::Durable(events);
+        }
         loop {
             let update = select_biased! {
                 update = self.subscription.next().fuse() => update,
@@ -102,8 +145,13 @@ impl Waiter {
     }
 }
 
+/// What is said of a conversation that was forgotten while somebody waited for it.
+pub(crate) fn forgotten() -> Problem {
+    Problem::new(Code::NotFound, "the conversation was forgotten before this message was answered")
+}
+
 /// What the record says of a message.
-pub(super) enum Recorded {
+pub(crate) enum Recorded {
     /// It was never accepted, or is forgotten.
     Nothing,
     /// Its turn waits or runs.
@@ -116,7 +164,7 @@ pub(super) enum Recorded {
 ///
 /// # Errors
 /// If the store cannot serve.
-pub(super) async fn recorded(gateway: &Gateway, question: &Question) -> Result<Recorded, StoreError> {
+pub(crate) async fn recorded(gateway: &Gateway, question: &Question) -> Result<Recorded, StoreError> {
     let progress = gateway.conversations().progress(&question.key, &question.sender, &question.message_id).await?;
     match progress {
         None => Ok(Recorded::Nothing),
@@ -129,7 +177,7 @@ pub(super) async fn recorded(gateway: &Gateway, question: &Question) -> Result<R
 ///
 /// # Errors
 /// If the store cannot serve.
-pub(super) async fn answered(gateway: &Gateway, question: &Question, first: Seq, last: Seq) -> Result<Recorded, StoreError> {
+async fn answered(gateway: &Gateway, question: &Question, first: Seq, last: Seq) -> Result<Recorded, StoreError> {
     let count = usize::try_from(last.0.saturating_sub(first.0)).unwrap_or(usize::MAX).saturating_add(1);
     let events: Arc<[Event]> = gateway.conversations().events(&question.key, Seq(first.0.saturating_sub(1)), count).await?.into();
     Ok(if AnsweredTurn::among(&events, question).is_some() { Recorded::Turn(events) } else { Recorded::Nothing })
