@@ -4,7 +4,7 @@ use cota_core::ids::{InvalidName, SenderId};
 use cota_core::limits::MESSAGE_BYTES;
 use serde_json::{Map, Value as Json};
 
-use crate::problem::Code;
+use crate::problem::{Code, Problem};
 
 /// The receiver that stands for the bot; clients may also leave the receiver out.
 const BOT: &str = "bot";
@@ -47,6 +47,15 @@ impl Fault {
         }
     }
 
+    /// The answer to a request whose body this is the fault of.
+    pub(crate) fn problem(&self) -> Problem {
+        let problem = Problem::new(self.code(Code::BadRequest), self.describe("the body"));
+        match self.name() {
+            Some(field) => problem.with("field", field),
+            None => problem,
+        }
+    }
+
     /// What is wrong, where, and how to mend it. `what` is the thing sent: `the frame`, `the body`.
     pub(crate) fn describe(&self, what: &str) -> String {
         match self {
@@ -67,6 +76,11 @@ impl Fields {
         }
     }
 
+    /// An object that was read already.
+    pub(crate) fn of(object: Map<String, Json>) -> Self {
+        Self(object)
+    }
+
     /// A field that has to be text.
     pub(crate) fn text(&self, name: &'static str) -> Result<&str, Fault> {
         self.optional_text(name)?.ok_or_else(|| Fault::field(name, "is missing, it has to be a string"))
@@ -83,9 +97,14 @@ impl Fields {
 
     /// The `text` of a message, within the limit of the turn contract.
     pub(crate) fn message_text(&self) -> Result<String, Fault> {
-        let text = self.text("text")?;
+        self.message_text_in("text")
+    }
+
+    /// The text of a message that is called otherwise.
+    pub(crate) fn message_text_in(&self, name: &'static str) -> Result<String, Fault> {
+        let text = self.text(name)?;
         if text.len() > MESSAGE_BYTES {
-            return Err(Fault::TooLong { code: Code::TextTooLong, name: "text", bytes: text.len(), max: MESSAGE_BYTES });
+            return Err(Fault::TooLong { code: Code::TextTooLong, name, bytes: text.len(), max: MESSAGE_BYTES });
         }
         Ok(text.to_owned())
     }

@@ -12,6 +12,7 @@
 //! - [`websocket`]: COTA's frames.
 //! - [`socketio`]: Engine.IO and Socket.IO packets, and the server's side of a connection.
 //! - [`rest`]: the bodies and the event stream of the conversation routes.
+//! - [`rasa`]: the bodies of Rasa's REST channel. [`tracker`]: those of COTA's own routes.
 //! - [`problem`]: every error code that a client may see, shared by HTTP and the frames.
 //! - [`time`]: points in time as the frames write them.
 
@@ -20,8 +21,10 @@ mod fields;
 pub mod fuzzing;
 pub mod openai;
 pub mod problem;
+pub mod rasa;
 pub mod rest;
 pub mod socketio;
 pub mod sse;
 pub mod time;
+pub mod tracker;
 pub mod websocket;

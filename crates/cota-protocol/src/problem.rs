@@ -91,6 +91,8 @@ codes! {
     Internal "internal" 500,
     /// The store does not answer.
     StoreUnavailable "store_unavailable" 503,
+    /// Who callers are cannot be told at the moment: what proves it does not answer.
+    IdentityUnavailable "identity_unavailable" 503,
     /// The server is about to end; another one takes over.
     ShuttingDown "shutting_down" 503,
     /// It took longer than the request may.
@@ -225,7 +227,7 @@ mod tests {
     #[test]
     fn what_may_work_later_is_transient() {
         let transient: Vec<_> = Code::ALL.iter().filter(|code| code.is_transient()).map(|code| code.as_str()).collect();
-        assert_eq!(transient, ["busy", "queue_full", "rate_limited", "store_unavailable", "shutting_down", "timeout"]);
+        assert_eq!(transient, ["busy", "queue_full", "rate_limited", "store_unavailable", "identity_unavailable", "shutting_down", "timeout"]);
     }
 
     #[test]

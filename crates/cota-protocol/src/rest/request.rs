@@ -33,13 +33,7 @@ impl MessageRequest {
             let detail = format!("the body has {} bytes, at most {BODY_BYTES} are allowed", body.len());
             return Err(Problem::new(Code::PayloadTooLarge, detail));
         }
-        Self::read(body).map_err(|fault| {
-            let problem = Problem::new(fault.code(Code::BadRequest), fault.describe("the body"));
-            match fault.name() {
-                Some(field) => problem.with("field", field),
-                None => problem,
-            }
-        })
+        Self::read(body).map_err(|fault| fault.problem())
     }
 
     fn read(body: &[u8]) -> Result<Self, Fault> {

@@ -122,9 +122,14 @@ impl ClientFrame {
             return Err(FrameError { code: Code::PayloadTooLarge, message, field: None, message_id: None });
         }
         let fields = Fields::parse(frame.as_bytes()).map_err(|fault| refuse(&fault, None))?;
+        Self::of(&fields)
+    }
+
+    /// The frame of these fields.
+    pub(crate) fn of(fields: &Fields) -> Result<Self, FrameError> {
         let message_id = fields.optional_name("message_id");
         let known_id = message_id.as_ref().ok().cloned().flatten();
-        Self::read(&fields, message_id).map_err(|refusal| match refusal {
+        Self::read(fields, message_id).map_err(|refusal| match refusal {
             Refusal::Fault(fault) => refuse(&fault, known_id),
             Refusal::UnknownType => FrameError {
                 code: Code::UnknownType,

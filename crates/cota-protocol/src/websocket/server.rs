@@ -156,11 +156,13 @@ impl Message {
     /// The frame for this message: `image` where it carries one, else `text`.
     #[must_use]
     pub fn frame(self) -> ServerFrame {
-        if self.payload.as_ref().is_some_and(|payload| payload.get("src").is_some()) {
-            ServerFrame::Image(self)
-        } else {
-            ServerFrame::Text(self)
-        }
+        if self.is_image() { ServerFrame::Image(self) } else { ServerFrame::Text(self) }
+    }
+
+    /// Whether it carries an image.
+    #[must_use]
+    pub fn is_image(&self) -> bool {
+        self.payload.as_ref().is_some_and(|payload| payload.get("src").is_some())
     }
 
     /// The payload of an image.
