@@ -25,6 +25,12 @@ pub(crate) fn describe() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// How many processes wanted to run in the minute before: what else goes on here spoils absolute figures.
+pub(crate) fn load_average() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().unwrap_or("unknown").to_owned()
+}
+
 /// Memory of a process that stands in RAM now.
 pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
     status(pid, "VmRSS:")

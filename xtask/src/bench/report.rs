@@ -80,17 +80,17 @@ impl Section {
 }
 
 /// Writes `docs/benchmarks.md`.
-pub(crate) fn write(sections: &[Section]) -> Result<()> {
+pub(crate) fn write(load_before: &str, sections: &[Section]) -> Result<()> {
     let path = workspace().join("docs/benchmarks.md");
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    fs::write(&path, document(sections)).with_context(|| format!("cannot write {}", path.display()))?;
+    fs::write(&path, document(load_before, sections)).with_context(|| format!("cannot write {}", path.display()))?;
     println!("written: {}", path.display());
     Ok(())
 }
 
-fn document(sections: &[Section]) -> String {
+fn document(load_before: &str, sections: &[Section]) -> String {
     let mut text = String::from(
         "# Benchmarks\n\nWritten by `cargo xtask bench`; every figure was measured in that run, on this machine, with all processes\n\
          (clients, server under test, scripted model) on its cores at once.\n\n| machine | |\n| --- | --- |\n",
@@ -99,6 +99,7 @@ fn document(sections: &[Section]) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "| {name} | {value} |");
     }
+    let _ = writeln!(text, "| load average before | {load_before} |");
     for section in sections {
         let _ = write!(text, "\n## {}\n\n{}\n\n{}", section.title, section.note, section.table());
     }

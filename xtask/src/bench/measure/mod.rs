@@ -8,6 +8,7 @@ mod throughput;
 
 use anyhow::Result;
 
+use crate::machine;
 use crate::plan::Plan;
 use crate::processes::{Helper, binary};
 use crate::report::{self, Section};
@@ -24,6 +25,8 @@ pub(crate) fn all(plan: &Plan) -> Result<bool> {
         ("memory", memory::measure),
         ("throughput", throughput::measure),
     ];
+    let load_before = machine::load_average();
+    println!("load average before: {load_before}");
     let mut sections = Vec::new();
     for (name, measure) in parts.iter().filter(|(name, _)| plan.wants(name)) {
         eprintln!("measuring: {name}");
@@ -33,7 +36,7 @@ pub(crate) fn all(plan: &Plan) -> Result<bool> {
         }
     }
     if plan.is_whole() {
-        report::write(&sections)?;
+        report::write(&load_before, &sections)?;
     }
     Ok(sections.iter().all(Section::passed))
 }
