@@ -99,10 +99,10 @@ test("“Why?” leads from an answer to what caused it", async (t) => {
   await page.locator(".step.shown").waitFor();
   assert.match(await page.locator(".step.shown").innerText(), /Hello! I can tell you the weather/);
   assert.equal(await page.evaluate(() => document.activeElement.classList.contains("shown")), true);
-  assert.equal(await page.locator("main").isVisible(), false);
+  assert.equal(await page.locator("#chat").isVisible(), false);
   await shoot(page, "phone-why");
   await page.locator("#close-inspector").click();
-  assert.equal(await page.locator("main").isVisible(), true);
+  assert.equal(await page.locator("#chat").isVisible(), true);
 });
 
 test("the inspector follows a conversation that goes on elsewhere", async (t) => {

@@ -23,7 +23,7 @@ export class Chat {
 
   /** Begins with an empty screen. */
   show(conversation, sender) {
-    Object.assign(this, { conversation, sender, cursor: 0, entries: new Map(), awaited: new Set(), done: new Set() });
+    Object.assign(this, { conversation, sender, cursor: 0, entries: new Map(), awaited: new Set(), done: new Set(), asked: new Set() });
     this.list.replaceChildren();
     byId("live").replaceChildren();
     for (const { id, text, isKnown } of unanswered().filter((message) => message.conversation === conversation)) {
@@ -100,17 +100,19 @@ export class Chat {
     const key = isBot ? frame.message_id : `${frame.sender_id} ${frame.message_id}`;
     if (!isBot && !frame.seq && frame.receiver === "bot" && !this.done.has(frame.message_id)) {
       this.awaited.add(frame.message_id);
+      this.asked.add(frame.message_id);
       if (isMine) keepUnanswered({ conversation: this.conversation, id: frame.message_id, text: frame.text, isKnown: true });
     }
-    const isNews = isBot && this.awaited.delete(frame.reply_to);
-    if (isBot) dropUnanswered(frame.reply_to);
+    if (isBot) {
+      this.awaited.delete(frame.reply_to);
+      dropUnanswered(frame.reply_to);
+    }
     const known = this.entries.get(key);
     if (known && !known.isLive) {
       if (known.isSending || known.hasFailed) this.sent(known);
       return;
     }
     const entry = known ?? this.add(key, isBot ? "bot" : isMine ? "mine" : "other", isMine || isBot ? undefined : frame.sender_id);
-    const wasLive = entry.isLive;
     entry.isLive = false;
     entry.item.classList.remove("live");
     entry.body.textContent = frame.text;
@@ -120,7 +122,7 @@ export class Chat {
     if (!isBot) return;
     const label = t("whyLabel", { text: frame.text.slice(0, 60) });
     entry.foot.replaceChildren(el("button", { type: "button", class: "why", "aria-label": label, onclick: () => this.hooks.why(frame.message_id) }, t("why")));
-    if (isNews || wasLive) byId("live").replaceChildren(el("p", {}, frame.text));
+    if (this.asked.has(frame.reply_to)) byId("live").replaceChildren(el("p", {}, frame.text));
   }
 
   delta({ message_id, offset, text }) {
@@ -160,6 +162,7 @@ export class Chat {
   /** Sends a message, for the first time or again: always under the same id. */
   post(entry) {
     Object.assign(entry, { isSending: true, hasFailed: false });
+    this.asked.add(entry.id);
     entry.item.classList.remove("failed");
     entry.foot.textContent = t("sending");
     const { conversation, sender } = this;

@@ -2,7 +2,7 @@
 
 import { read, write } from "./memory.js";
 
-const WORDS = {
+export const WORDS = {
   en: {
     skip: "Skip to the message field", conversations: "Conversations", bot: "Bot", theme: "Switch between light and dark",
     inspector: "Inspector", fresh: "New conversation", kept: "Kept in this browser.", chat: "Chat", messages: "Messages",
