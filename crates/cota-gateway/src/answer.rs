@@ -1,7 +1,7 @@
 //! A finished turn as the record tells it, and the answer to a message that it holds.
 
 use cota_core::bot::USER_UTTER;
-use cota_core::event::{ActionRecord, Event, EventBody, Reply, TurnEnd, TurnOutcome};
+use cota_core::event::{ActionRecord, Event, EventBody, Reply, TurnEnd, TurnOutcome, Usage};
 use cota_core::ids::{ConversationKey, MessageId, RunId, SenderId, Seq};
 use cota_protocol::problem::{Code, Problem};
 use cota_protocol::rest::{MessageAnswer, TurnEvent};
@@ -51,15 +51,25 @@ impl<'e> AnsweredTurn<'e> {
         })
     }
 
+    /// What the bot said, or why it said nothing.
+    pub(crate) fn replies(&self) -> Result<&'e [Reply], Problem> {
+        match no_answer(self.end.outcome, &self.question.message_id) {
+            Some(problem) => Err(problem),
+            None => Ok(&self.end.replies),
+        }
+    }
+
+    /// What the turn cost.
+    pub(crate) fn usage(&self) -> Usage {
+        self.end.usage
+    }
+
     /// The answer, or why there is none.
     pub(crate) fn answer(&self, scopes: Scopes) -> Result<MessageAnswer, Problem> {
-        if let Some(problem) = no_answer(self.end.outcome, &self.question.message_id) {
-            return Err(problem);
-        }
         Ok(MessageAnswer {
             conversation_id: self.question.key.id.clone(),
             message_id: self.question.message_id.clone(),
-            replies: self.end.replies.clone(),
+            replies: self.replies()?.to_vec(),
             actions: self.actions.iter().map(|(_, action)| view::action(action, scopes)).collect::<Result<_, _>>()?,
             slots: self.end.slots.clone(),
             form: self.end.form.clone(),

@@ -11,6 +11,8 @@
 //! - [`Gateway`]: the routes and what they share. [`Options`]: what a deployment decides.
 //! - [`Access`]: who a caller is. [`origin`]: which pages may open a socket.
 //! - [`websocket`]: COTA's frames over any socket.
+//! - Inside, a module for each channel: `conversations`, `rasa`, `tracker_routes`, `openai`, `sse`. Those that answer a
+//!   request with a turn send and wait in one place, `wait`; those that follow a conversation do so with `follow`.
 
 mod access;
 mod answer;
@@ -21,9 +23,11 @@ mod metrics;
 mod operations;
 pub mod origin;
 mod page;
+mod rasa;
 mod request;
 mod respond;
 mod routes;
+mod tracker_routes;
 mod view;
 mod wait;
 pub mod websocket;

@@ -30,6 +30,8 @@ pub(crate) struct Asked {
     pub(crate) sender_id: Option<String>,
     pub(crate) after: Option<String>,
     pub(crate) limit: Option<String>,
+    pub(crate) stream: Option<String>,
+    pub(crate) conversation_ids: Option<String>,
 }
 
 /// A request to a bot: which one, and who asks.

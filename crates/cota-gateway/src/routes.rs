@@ -14,7 +14,7 @@ use crate::conversations::{forget, post_message, show, show_events, show_message
 use crate::gateway::Gateway;
 use crate::operations::{document, health, metrics, ready, version};
 use crate::page::{self, home};
-use crate::respond;
+use crate::{rasa, respond, tracker_routes};
 
 /// Every route. The OpenAPI document describes the same ones, which a test proves.
 pub(crate) fn table() -> Vec<(&'static str, MethodRouter<Gateway>)> {
@@ -25,6 +25,12 @@ pub(crate) fn table() -> Vec<(&'static str, MethodRouter<Gateway>)> {
         ("/version", get(version)),
         ("/metrics", get(metrics)),
         ("/openapi.json", get(document)),
+        ("/webhooks/rest/", get(rasa::status)),
+        ("/webhooks/rest/webhook", post(rasa::webhook)),
+        ("/add/message/{id}/tracker", post(tracker_routes::add_message)),
+        ("/get/conversations/{id}/tracker", get(tracker_routes::show_tracker)),
+        ("/get/latest/utter/conversations", get(tracker_routes::list_latest)),
+        ("/get/history/message/conversation/{id}", get(tracker_routes::list_history)),
         ("/v1/conversations/{id}", get(show).delete(forget)),
         ("/v1/conversations/{id}/events", get(show_events)),
         ("/v1/conversations/{id}/messages", post(post_message)),

@@ -150,6 +150,11 @@ pub(crate) fn forgotten() -> Problem {
     Problem::new(Code::NotFound, "the conversation was forgotten before this message was answered")
 }
 
+/// What is said where a turn outlasts its request, in channels that have no other word for it.
+pub(crate) fn out_of_time() -> Problem {
+    Problem::new(Code::Timeout, "the turn outlasts this request; its answer will be in the record of the conversation")
+}
+
 /// What the record says of a message.
 pub(crate) enum Recorded {
     /// It was never accepted, or is forgotten.

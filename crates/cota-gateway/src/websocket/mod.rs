@@ -16,6 +16,7 @@ mod rooms;
 mod session;
 
 pub use open::Opening;
+pub(crate) use render::utterances;
 pub(crate) use rooms::Rooms;
 pub use session::Session;
 

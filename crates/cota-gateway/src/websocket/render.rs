@@ -28,11 +28,16 @@ pub(super) fn accepted(session: &ConversationId, message: &InboxMessage) -> Serv
     said.frame()
 }
 
-/// A message in the record: one result of an action that says something.
+/// A message in the record as a frame.
 pub(super) fn recorded(session: &ConversationId, event: &Event, action: &ActionRecord, item: &ResultItem, id: &MessageId) -> ServerFrame {
+    message(session, event, action, item, id).frame()
+}
+
+/// A message in the record: one result of an action that says something.
+fn message(session: &ConversationId, event: &Event, action: &ActionRecord, item: &ResultItem, id: &MessageId) -> Message {
     let by_user = action.name == USER_UTTER;
     let sender_id = item.sender_id.as_ref().map_or(action.sender_id.as_str(), |sender| sender.as_str());
-    let said = Message {
+    Message {
         text: item.text.clone(),
         sender: if by_user { Actor::User } else { Actor::Bot },
         sender_id: sender_id.to_owned(),
@@ -44,8 +49,15 @@ pub(super) fn recorded(session: &ConversationId, event: &Event, action: &ActionR
         seq: Some(event.seq),
         metadata: item.metadata.clone(),
         payload: item.payload.clone(),
-    };
-    said.frame()
+    }
+}
+
+/// The messages that an event of the record brings.
+pub(crate) fn utterances(session: &ConversationId, event: &Event) -> Vec<Message> {
+    match &event.body {
+        EventBody::Action(action) => messages(action).map(|(item, id)| message(session, event, action, item, id)).collect(),
+        EventBody::TurnEnd(_) | EventBody::Control(_) => Vec::new(),
+    }
 }
 
 /// The results of an action that are messages, each with its id.

@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use cota_core::bot::{
     Action, ActionKind, BOT_UTTER, Bot, BotSource, Language, Llm, LlmKind, Mode, OnBusy, Policy, SELECTOR, Settings, USER_UTTER,
 };
-use cota_core::ids::{BotDigest, BotName, ConversationId, ConversationKey, Owner, Timestamp};
+use cota_core::event::MessageContent;
+use cota_core::ids::{BotDigest, BotName, ConversationId, ConversationKey, MessageId, Owner, SenderId, Timestamp};
 use cota_core::limits;
 use cota_core::machine::EffectError;
 use cota_core::tracker::result_text;
@@ -23,7 +24,7 @@ use cota_core::turn::{Completion, Outcome, Purpose};
 use cota_driver::host::{Conversations as _, Host, Ports};
 use cota_driver::memory::MemoryStore;
 use cota_driver::ports::{Bots, Clock, Effects, Job, Pieces, Spawn, Work};
-use cota_driver::store::Holder;
+use cota_driver::store::{Holder, NewMessage};
 use cota_gateway::{Gateway, Options};
 
 /// Some time in 2026, at which every test begins.
@@ -46,10 +47,18 @@ impl World {
 
     /// Forgets a conversation with the default bot.
     pub(crate) async fn forget(&self, id: &str) {
-        let bot = BotName::new("parrot").unwrap();
-        let key = ConversationKey { bot, owner: Owner::public(), id: ConversationId::new(id).unwrap() };
-        self.host.forget(&key).await.unwrap();
+        self.host.forget(&key(id)).await.unwrap();
     }
+
+    /// Says something in a conversation with the default bot, as no request can.
+    pub(crate) async fn say(&self, id: &str, content: MessageContent) {
+        let (sender, message_id) = (SenderId::new("user").unwrap(), MessageId::new("said").unwrap());
+        self.host.send(&key(id), NewMessage { sender, message_id, at: START, content }).await.unwrap();
+    }
+}
+
+fn key(id: &str) -> ConversationKey {
+    ConversationKey { bot: BotName::new("parrot").unwrap(), owner: Owner::public(), id: ConversationId::new(id).unwrap() }
 }
 
 /// Says back what it hears. Where it hears `stream` it begins with pieces, where it hears `wait` it waits until it may go on, and
