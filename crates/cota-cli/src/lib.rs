@@ -8,13 +8,15 @@
 //!
 //! - [`server`]: the HTTP and WebSocket server of `cota run`.
 //! - [`native`]: the ports of a machine: clock, tasks, bot folders with reload, scripts, stores.
-//! - `commands`: one module for each command. `arguments`, `output`, `failure`: what they share.
+//! - `commands`: one module for each command. `arguments`, `output`, `failure`: what they share. `identity`: how a
+//!   server knows its callers.
 
 mod arguments;
 mod bots;
 mod commands;
 mod explain;
 mod failure;
+mod identity;
 mod log;
 pub mod native;
 mod output;

@@ -1,22 +1,55 @@
 //! Who a caller is, and what it may do: the one place that decides it.
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
 use cota_core::ids::{Owner, SenderId};
 use cota_protocol::problem::{Code, Problem};
+
+use crate::identity::{Identities, unauthorized};
 
 /// The sender where nobody says who speaks.
 const ANYBODY: &str = "user";
 
 /// How a deployment knows its callers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Access {
     /// It does not: everybody shares the owner `public`, may speak as anybody, and has every scope.
     Off,
+    /// Each has to prove who it is.
+    On(Arc<Identities>),
+}
+
+/// What a proof of identity says of who brings it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// As whom it may speak.
+    pub(crate) speaker: Speaker,
+    /// What it may see and do.
+    pub(crate) scopes: Scopes,
+}
+
+/// As whom somebody may speak.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Speaker {
+    /// As anybody, in conversations that are everybody's.
+    Anybody,
+    /// For a user that it names: the sender is the owner.
+    Backend,
+    /// As itself.
+    Person {
+        /// Whose conversations these are.
+        owner: Owner,
+        /// The only name it speaks under.
+        sender: SenderId,
+    },
 }
 
 /// Who is on the other end of a request or a socket, before it says for whom it speaks.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    access: Access,
+    known: Known,
     named: Option<SenderId>,
 }
 
@@ -31,41 +64,120 @@ pub(crate) struct Identity {
     pub(crate) scopes: Scopes,
 }
 
-/// What an identity may see and do beside talking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Scopes {
-    /// Thoughts, policies, LLM calls and executor metadata.
-    pub(crate) inspect: bool,
+/// What an identity may see and do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<&'static str>")]
+pub struct Scopes {
+    /// Talk with bots, read and forget conversations.
+    pub chat: bool,
+    /// See thoughts, policies, LLM calls and executor metadata.
+    pub inspect: bool,
+    /// Act on bots and tasks, and set the proxy user going.
+    pub operator: bool,
+}
+
+impl Scopes {
+    /// Nothing.
+    pub const NONE: Self = Self { chat: false, inspect: false, operator: false };
+    /// Talking alone.
+    pub const CHAT: Self = Self { chat: true, ..Self::NONE };
+    /// Everything.
+    pub const ALL: Self = Self { chat: true, inspect: true, operator: true };
+    /// What scopes are called.
+    pub const NAMES: [&'static str; 3] = ["chat", "inspect", "operator"];
+
+    /// The scopes of these names; other names mean nothing.
+    pub fn named<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        let mut scopes = Self::NONE;
+        for name in names {
+            match name {
+                "chat" => scopes.chat = true,
+                "inspect" => scopes.inspect = true,
+                "operator" => scopes.operator = true,
+                _ => {}
+            }
+        }
+        scopes
+    }
+
+    /// The names of these scopes.
+    #[must_use]
+    pub fn names(self) -> Vec<&'static str> {
+        let has = [self.chat, self.inspect, self.operator];
+        Self::NAMES.into_iter().zip(has).filter_map(|(name, has)| has.then_some(name)).collect()
+    }
+}
+
+impl From<Vec<String>> for Scopes {
+    fn from(names: Vec<String>) -> Self {
+        Self::named(names.iter().map(String::as_str))
+    }
+}
+
+impl From<Scopes> for Vec<&'static str> {
+    fn from(scopes: Scopes) -> Self {
+        scopes.names()
+    }
 }
 
 impl Access {
-    /// The caller of a request that names `sender_id` in its address, if it does.
-    pub(crate) fn caller(self, sender_id: Option<&str>) -> Result<Caller, Problem> {
+    /// The caller of a request with this proof, and with `sender_id` in its address, if it has them.
+    pub(crate) fn caller(&self, proof: Option<&Known>, sender_id: Option<&str>) -> Result<Caller, Problem> {
         let named = sender_id.map(SenderId::new).transpose().map_err(|error| {
             let detail = format!("`sender_id` in the query {}", error.fault);
             Problem::new(Code::BadRequest, detail).with("field", "sender_id")
         })?;
-        Ok(Caller { access: self, named })
+        let known = match (self, proof) {
+            (Self::Off, _) => Known { speaker: Speaker::Anybody, scopes: Scopes::ALL },
+            (Self::On(_), Some(known)) => known.clone(),
+            (Self::On(_), None) => {
+                return Err(unauthorized("say who you are: send an API key or a JWT in the header `Authorization: Bearer ...`"));
+            }
+        };
+        Ok(Caller { known, named })
     }
 }
 
 impl Caller {
     /// The identity it speaks with: as `sender` where the body names one, else as the address says.
     pub(crate) fn speaking_as(self, sender: Option<SenderId>) -> Result<Identity, Problem> {
-        match self.access {
-            Access::Off => {
-                let sender = match sender.or(self.named) {
+        let scopes = self.known.scopes;
+        if !scopes.chat {
+            return Err(Problem::new(Code::Forbidden, "this needs the scope `chat`, which this key or token does not have"));
+        }
+        let named = sender.or(self.named);
+        match self.known.speaker {
+            Speaker::Anybody => {
+                let sender = match named {
                     Some(sender) => sender,
                     None => SenderId::new(ANYBODY).map_err(|error| Problem::new(Code::Internal, error.to_string()))?,
                 };
-                Ok(Identity { owner: Owner::public(), sender, scopes: Scopes { inspect: true } })
+                Ok(Identity { owner: Owner::public(), sender, scopes })
             }
+            Speaker::Backend => {
+                let sender = named.ok_or_else(|| {
+                    let detail = "an API key speaks for many: say for whom with `sender_id`, in the body or as `?sender_id=`";
+                    Problem::new(Code::MissingSender, detail).with("field", "sender_id")
+                })?;
+                let owner = Owner::new(sender.as_str()).map_err(|error| {
+                    let detail = format!("`sender_id` {}, so it cannot own conversations", error.fault);
+                    Problem::new(Code::BadRequest, detail).with("field", "sender_id")
+                })?;
+                Ok(Identity { owner, sender, scopes })
+            }
+            Speaker::Person { owner, sender } => match named {
+                Some(named) if named != sender => {
+                    let detail = "`sender_id` is another than the one you have proved to be; leave it out";
+                    Err(Problem::new(Code::Forbidden, detail).with("field", "sender_id"))
+                }
+                Some(_) | None => Ok(Identity { owner, sender, scopes }),
+            },
         }
     }
 
-    /// Whether the address says who speaks.
+    /// Whether it is known who speaks before a body says so.
     pub(crate) fn is_named(&self) -> bool {
-        self.named.is_some()
+        self.named.is_some() || matches!(self.known.speaker, Speaker::Person { .. })
     }
 }
 
@@ -73,13 +185,51 @@ impl Caller {
 mod tests {
     use super::*;
 
+    fn sender(name: &str) -> SenderId {
+        SenderId::new(name).unwrap()
+    }
+
     #[test]
     fn without_identity_everybody_is_public_and_says_who_speaks() {
-        for (query, body, sender) in [(None, None, "user"), (Some("ana"), None, "ana"), (Some("ana"), Some("zoë"), "zoë")] {
-            let caller = Access::Off.caller(query).unwrap();
-            let identity = caller.speaking_as(body.map(|name| SenderId::new(name).unwrap())).unwrap();
-            assert_eq!((identity.owner, identity.sender.as_str()), (Owner::public(), sender));
+        for (query, body, speaks) in [(None, None, "user"), (Some("ana"), None, "ana"), (Some("ana"), Some("zoë"), "zoë")] {
+            let caller = Access::Off.caller(None, query).unwrap();
+            let identity = caller.speaking_as(body.map(sender)).unwrap();
+            assert_eq!((identity.owner, identity.sender.as_str()), (Owner::public(), speaks));
         }
-        assert_eq!(Access::Off.caller(Some("a\nb")).unwrap_err().detail, "`sender_id` in the query has a control character");
+        assert_eq!(Access::Off.caller(None, Some("a\nb")).unwrap_err().detail, "`sender_id` in the query has a control character");
+    }
+
+    #[test]
+    fn a_proof_decides_as_whom_its_bearer_speaks() {
+        let person = Speaker::Person { owner: Owner::new("ana").unwrap(), sender: sender("ana") };
+        for (speaker, query, body, expected) in [
+            (Speaker::Backend, None, None, Err(Code::MissingSender)),
+            (Speaker::Backend, Some("bo"), None, Ok("bo")),
+            (Speaker::Backend, Some("bo"), Some("zoë"), Ok("zoë")),
+            (person.clone(), None, None, Ok("ana")),
+            (person.clone(), Some("ana"), Some("ana"), Ok("ana")),
+            (person.clone(), Some("bo"), None, Err(Code::Forbidden)),
+            (person.clone(), Some("ana"), Some("bo"), Err(Code::Forbidden)),
+            (person, Some("Ana"), None, Err(Code::Forbidden)),
+        ] {
+            let caller = Caller { known: Known { speaker, scopes: Scopes::CHAT }, named: query.map(sender) };
+            let spoken = caller.speaking_as(body.map(sender)).map(|identity| (identity.owner.to_string(), identity.sender.to_string()));
+            let expected = expected.map(|name| (name.to_owned(), name.to_owned()));
+            assert_eq!(spoken.map_err(|problem| problem.code), expected);
+        }
+    }
+
+    #[test]
+    fn without_the_scope_to_chat_nobody_reaches_a_conversation() {
+        let known = Known { speaker: Speaker::Backend, scopes: Scopes { chat: false, ..Scopes::ALL } };
+        let caller = Caller { known, named: Some(sender("ana")) };
+        assert_eq!(caller.speaking_as(None).unwrap_err().code, Code::Forbidden);
+    }
+
+    #[test]
+    fn scopes_are_written_as_their_names() {
+        let scopes = Scopes { operator: true, ..Scopes::CHAT };
+        assert_eq!(serde_json::to_string(&scopes).unwrap(), r#"["chat","operator"]"#);
+        assert_eq!(serde_json::from_str::<Scopes>(r#"["operator","chat","admin"]"#).unwrap(), scopes);
     }
 }

@@ -60,7 +60,12 @@ impl Gateway {
 
     /// Every route but the WebSocket's upgrade, which each target does in its own way (see [`Gateway::open`]).
     pub fn router(&self) -> Router {
-        routes::router(self.clone())
+        self.router_with(Router::new())
+    }
+
+    /// Every route, and the target's own: what has to be passed before a route is passed before these, too.
+    pub fn router_with(&self, own: Router) -> Router {
+        routes::router(self.clone(), own)
     }
 
     pub(crate) fn conversations(&self) -> &Arc<dyn Conversations> {

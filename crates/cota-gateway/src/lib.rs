@@ -9,16 +9,18 @@
 //! on top. So delivery may stop and go on anywhere, and never slows a turn.
 //!
 //! - [`Gateway`]: the routes and what they share. [`Options`]: what a deployment decides.
-//! - [`Access`]: who a caller is. [`origin`]: which pages may open a socket.
+//! - [`Access`]: who a caller is. [`identity`]: how it proves that. [`origin`]: which pages may open a socket.
 //! - [`websocket`]: COTA's frames over any socket.
 //! - Inside, a module for each channel: `conversations`, `rasa`, `tracker_routes`, `openai`, `sse`. Those that answer a
 //!   request with a turn send and wait in one place, `wait`; those that follow a conversation do so with `follow`.
 
 mod access;
+mod admit;
 mod answer;
 mod conversations;
 mod follow;
 mod gateway;
+pub mod identity;
 mod metrics;
 mod operations;
 pub mod origin;
@@ -32,6 +34,6 @@ mod view;
 mod wait;
 pub mod websocket;
 
-pub use access::Access;
+pub use access::{Access, Scopes};
 pub use gateway::{Gateway, Options};
 pub use respond::problem;

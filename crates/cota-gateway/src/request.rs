@@ -85,7 +85,7 @@ impl Visit {
     pub(crate) fn read(parts: &Parts, gateway: &Gateway) -> Result<Self, Problem> {
         let asked = asked(parts)?;
         let bot = bot(gateway, &parts.headers, asked.bot.as_deref())?;
-        let caller = gateway.options().access.caller(asked.sender_id.as_deref())?;
+        let caller = gateway.caller(parts, asked.sender_id.as_deref())?;
         Ok(Self { bot, caller, asked })
     }
 

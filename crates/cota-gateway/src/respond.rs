@@ -23,6 +23,9 @@ const KEEP_ALIVE_MS: u64 = 15_000;
 /// Seconds after which a client may ask again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
+/// How to prove who one is (RFC 6750).
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
+
 /// Every answer has these: it is for this caller alone, is what its type says, and no page may frame it or run anything in it.
 const SECURITY: [(HeaderName, HeaderValue); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -64,6 +67,9 @@ impl IntoResponse for Refusal {
 pub fn problem(problem: &Problem) -> Response {
     let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = body(status, problem, HeaderValue::from_static(problem::CONTENT_TYPE));
+    if problem.code == Code::Unauthorized {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, BEARER);
+    }
     if problem.code.is_transient() {
         response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     }
@@ -101,7 +107,7 @@ pub(crate) fn event_stream(events: BoxStream<'static, sse::Event>, clock: Arc<dy
 }
 
 /// Puts the headers on an answer that every answer has, where it does not have its own.
-pub(crate) async fn secure(mut response: Response) -> Response {
+pub(crate) fn secure(mut response: Response) -> Response {
     let headers: &mut HeaderMap = response.headers_mut();
     for (name, value) in SECURITY {
         headers.entry(name).or_insert(value);

@@ -10,6 +10,7 @@ use http::{Method, StatusCode};
 use cota_protocol::problem::{Code, Problem};
 use cota_protocol::rest::BODY_BYTES;
 
+use crate::admit;
 use crate::conversations::{forget, post_message, show, show_events, show_message};
 use crate::gateway::Gateway;
 use crate::operations::{document, health, metrics, ready, version};
@@ -38,15 +39,16 @@ pub(crate) fn table() -> Vec<(&'static str, MethodRouter<Gateway>)> {
     ]
 }
 
-pub(crate) fn router(gateway: Gateway) -> Router {
+pub(crate) fn router(gateway: Gateway, own: Router) -> Router {
     let routes = table().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods));
     routes
         .merge(page::parts())
         .method_not_allowed_fallback(wrong_method)
         .fallback(no_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(middleware::map_response(respond::secure))
-        .with_state(gateway)
+        .with_state(gateway.clone())
+        .merge(own)
+        .layer(middleware::from_fn_with_state(gateway, admit::admit))
 }
 
 /// The `Allow` header is the router's own.

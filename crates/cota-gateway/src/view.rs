@@ -85,9 +85,9 @@ mod tests {
             "result": [{"text": "hi", "metadata": {"page": "/home"}, "message_id": "m1"}]
         }))
         .unwrap();
-        let discreet = Scopes { inspect: false };
+        let discreet = Scopes { inspect: false, ..Scopes::ALL };
         assert_eq!(action(&form, discreet).unwrap()["result"], json!([{"text": "sunny"}]));
         assert_eq!(action(&said, discreet).unwrap()["result"][0]["metadata"], json!({"page": "/home"}));
-        assert_eq!(action(&form, Scopes { inspect: true }).unwrap()["result"][0]["thought"], json!("easy"));
+        assert_eq!(action(&form, Scopes::ALL).unwrap()["result"][0]["thought"], json!("easy"));
     }
 }

@@ -4,6 +4,7 @@ mod bundle;
 mod check;
 mod export;
 mod init;
+mod key;
 mod run;
 mod shell;
 mod test;
@@ -25,8 +26,17 @@ struct Command {
 }
 
 /// Every command, in the order of the overview.
-const COMMANDS: &[Command] =
-    &[init::COMMAND, run::COMMAND, shell::COMMAND, check::COMMAND, test::COMMAND, trace::COMMAND, bundle::COMMAND, export::COMMAND];
+const COMMANDS: &[Command] = &[
+    init::COMMAND,
+    run::COMMAND,
+    shell::COMMAND,
+    check::COMMAND,
+    test::COMMAND,
+    trace::COMMAND,
+    bundle::COMMAND,
+    export::COMMAND,
+    key::COMMAND,
+];
 
 /// Runs the command that the words behind `cota` name.
 pub(crate) fn run(mut parser: Parser) -> Result<(), Failure> {

@@ -8,7 +8,7 @@ use cota_config::StoreChoice;
 use cota_driver::host::Host;
 use cota_driver::ports::Bots as _;
 use cota_effects::StandardEffects;
-use cota_gateway::Options;
+use cota_gateway::{Access, Options};
 use cota_store_sqlite::Durability;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -18,6 +18,7 @@ use super::Command;
 use crate::arguments::{Arguments, Takes};
 use crate::bots::Tell;
 use crate::failure::Failure;
+use crate::identity::IdentitySettings;
 use crate::native::{Folders, LazyHttp, Opened, Reload, Scripts, StorePlace, TokioClock, unique_holder};
 use crate::output::{FORMATS, Format, print_line};
 use crate::{bots, log, server, talk};
@@ -38,13 +39,20 @@ goes on. SIGTERM and SIGINT let the running turns finish.
   --durability LEVEL       normal, or full: what was acknowledged survives a power failure (default: normal)
   --log-level LEVEL        off, error, warn, info, debug or trace (default: info)
   --log-format FORMAT      text or json (default: text)
-  --insecure-no-identity   listen on an address that others can reach, although callers are not identified: everybody
+  --jwks FILE|URL          take JWTs that a key of this JSON Web Key Set has signed (RS256, ES256)
+  --jwt-issuer ISS         take only JWTs of this issuer; needed with --jwks
+  --jwt-audience AUD       take only JWTs for this audience; needed with --jwks
+  --insecure-no-identity   identify nobody, whatever keys there are, on an address that others can reach, too: everybody
                            may read and write every conversation
+
+Callers are identified where the store has API keys (`cota key create`), where --jwks is given, and where the variable
+COTA_JWT_SECRET has a secret for JWTs (HS256; it has no option, as others can read a command line). Without any of them
+only this machine may reach the server.
 
 Each option has a variable, such as COTA_PORT; an option comes before its variable, both before endpoints.yml.
 ",
     takes: Takes {
-        options: &["host", "port", "store", "durability", "log-level", "log-format"],
+        options: &["host", "port", "store", "durability", "log-level", "log-format", "jwks", "jwt-issuer", "jwt-audience"],
         switches: &["insecure-no-identity"],
         words: usize::MAX,
     },
@@ -66,6 +74,7 @@ struct Settings {
     durability: Durability,
     /// How problems of bots are told.
     tell: Tell,
+    identity: IdentitySettings,
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -81,12 +90,6 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
 impl Settings {
     fn of(arguments: &Arguments, format: Format) -> Result<Self, Failure> {
         let host = arguments.setting("host").unwrap_or_else(|| HOST.to_owned());
-        if !is_loopback(&host) && !arguments.has("insecure-no-identity") {
-            return Err(Failure::usage(format!(
-                "others could reach {host}, and callers are not identified: everybody could read and write every conversation. \
-                 Listen on 127.0.0.1 behind a proxy that knows its callers, or say --insecure-no-identity"
-            )));
-        }
         let port = arguments.parsed("port", "a number from 0 to 65535")?.unwrap_or(PORT);
         let levels = [("normal", Durability::Normal), ("full", Durability::Full)];
         let durability = arguments.choice("durability", &levels, Durability::Normal)?;
@@ -94,7 +97,7 @@ impl Settings {
             Format::Text => bots::tell_diagnostics,
             Format::Json => bots::log_diagnostics,
         };
-        Ok(Self { host, port, store: arguments.store()?, durability, tell })
+        Ok(Self { host, port, store: arguments.store()?, durability, tell, identity: IdentitySettings::of(arguments)? })
     }
 }
 
@@ -104,17 +107,19 @@ async fn serve(settings: Settings, folders: Arc<Folders>, opened: &[Opened]) -> 
     let (clock, holder) = (TokioClock::new(), unique_holder());
     let store = place.open(settings.durability, &holder).map_err(|error| Failure::service(error.to_string()))?;
     let scripts = Arc::new(Scripts::new(Arc::clone(&folders)));
-    let effects = Arc::new(StandardEffects::with_scripts(Arc::<LazyHttp>::default(), Arc::new(clock), scripts));
-    let host = talk::host(Arc::clone(&folders) as _, Arc::clone(&effects) as _, clock, store, holder.clone());
+    let http = Arc::<LazyHttp>::default();
+    let access = settings.identity.access(is_loopback(&settings.host), store.ledger, Arc::new(clock), Arc::clone(&http) as _).await?;
+    let effects = Arc::new(StandardEffects::with_scripts(http, Arc::new(clock), scripts));
+    let host = talk::host(Arc::clone(&folders) as _, Arc::clone(&effects) as _, clock, store.conversations, holder.clone());
 
     let listener = server::bind(&settings.host, settings.port).await.map_err(|error| Failure::service(error.to_string()))?;
     let address = listener.local_addr().map_err(|error| Failure::service(error.to_string()))?;
-    if !is_loopback(&settings.host) {
+    if matches!(access, Access::Off) && !is_loopback(&settings.host) {
         tracing::warn!("callers are not identified: everybody who can reach this address may read and write every conversation");
     }
     tracing::info!(bots = ?folders.names(), store = %place, "serving");
     print_line(format_args!("Listening on http://{address}"))?;
-    let options = Options { hosts: vec![settings.host], ..Options::new(Arc::new(clock), holder.0) };
+    let options = Options { access, hosts: vec![settings.host], ..Options::new(Arc::new(clock), holder.0) };
     tokio::spawn(keep_fresh(folders, effects, settings.tell));
     tokio::spawn(take_up(Arc::clone(&host)));
     tokio::select! {

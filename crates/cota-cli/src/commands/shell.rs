@@ -63,7 +63,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (folders, _) = bots::open(vec![bots::find_one(&arguments.folder())?], bots::tell_diagnostics)?;
     let folders = Arc::new(folders);
     let (clock, holder) = (TokioClock::new(), unique_holder());
-    let store = place.open(Durability::Normal, &holder).map_err(|error| Failure::service(error.to_string()))?;
+    let store = place.open(Durability::Normal, &holder).map_err(|error| Failure::service(error.to_string()))?.conversations;
     let scripts = Arc::new(Scripts::new(Arc::clone(&folders)));
     let effects = Arc::new(StandardEffects::with_scripts(Arc::<LazyHttp>::default(), Arc::new(clock), scripts));
     let runtime = talk::runtime()?;

@@ -57,7 +57,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let StorePlace::Sqlite(path) = &place {
         check_is_there(path)?;
     }
-    let store = place.open(Durability::Normal, &unique_holder()).map_err(|error| Failure::service(error.to_string()))?;
+    let store = place.open(Durability::Normal, &unique_holder()).map_err(|error| Failure::service(error.to_string()))?.conversations;
     let events = talk::runtime()?.block_on(read(store.as_ref(), &key))?;
     if events.is_empty() {
         return Err(Failure::input(format!("{place} has no conversation `{id}` of the bot `{bot}` and the owner `{}`", key.owner)));

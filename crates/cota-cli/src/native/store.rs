@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use cota_driver::ledger::{Ledger, MemoryLedger};
 use cota_driver::memory::MemoryStore;
 use cota_driver::store::{Holder, Store};
 use cota_store_sqlite::{Durability, OpenError, Options, SqliteStore};
@@ -14,6 +15,14 @@ pub enum StorePlace {
     Sqlite(PathBuf),
     /// In memory, gone with the process.
     Memory,
+}
+
+/// What is kept in one place.
+pub struct Stores {
+    /// The conversations.
+    pub conversations: Arc<dyn Store>,
+    /// The small records beside them: API keys and the like.
+    pub ledger: Arc<dyn Ledger>,
 }
 
 impl Default for StorePlace {
@@ -51,10 +60,13 @@ impl StorePlace {
     ///
     /// # Errors
     /// When the file cannot be used, with the way out.
-    pub fn open(&self, durability: Durability, holder: &Holder) -> Result<Arc<dyn Store>, OpenError> {
+    pub fn open(&self, durability: Durability, holder: &Holder) -> Result<Stores, OpenError> {
         match self {
-            Self::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, &Options { durability, holder: holder.clone() })?)),
-            Self::Memory => Ok(Arc::new(MemoryStore::new())),
+            Self::Sqlite(path) => {
+                let store = Arc::new(SqliteStore::open(path, &Options { durability, holder: holder.clone() })?);
+                Ok(Stores { conversations: Arc::clone(&store) as _, ledger: store })
+            }
+            Self::Memory => Ok(Stores { conversations: Arc::new(MemoryStore::new()), ledger: Arc::<MemoryLedger>::default() }),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The HTTP and WebSocket server of `cota run`.
+//! The HTTP, WebSocket and Socket.IO server of `cota run`.
 //!
 //! The routes and the frames are `cota-gateway`'s; here are the sockets: [`bind`] listens, [`serve`] accepts until it is told to
 //! stop. Every wait for a client has an end, and every buffer a limit.
@@ -7,6 +7,7 @@ mod body;
 mod closing;
 mod connections;
 mod socket;
+mod socketio;
 
 use std::io;
 use std::net::SocketAddr;
@@ -64,7 +65,7 @@ pub async fn bind(host: &str, port: u16) -> Result<TcpListener, ServerError> {
 pub async fn serve(listener: TcpListener, host: Arc<Host>, options: Options, shutdown: impl Future<Output = ()>) {
     let gateway = Gateway::new(host.clone(), options);
     let closer = Closer::new();
-    let router = gateway.router().merge(socket::router(gateway, closer.clone()));
+    let router = gateway.router_with(socket::router(gateway.clone(), closer.clone()).merge(socketio::router(gateway.clone(), closer.clone())));
     connections::accept(listener, router, &closer, shutdown).await;
     tracing::info!("stopping: running turns finish");
     host.stop().await;

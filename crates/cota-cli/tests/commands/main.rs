@@ -4,6 +4,7 @@
 mod bundle;
 mod check;
 mod init;
+mod key;
 mod reload;
 mod run;
 mod shell;

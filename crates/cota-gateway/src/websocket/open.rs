@@ -21,7 +21,7 @@ pub enum Opening {
 }
 
 impl Gateway {
-    /// Decides on a request for a socket. The session it may yield is logged in already.
+    /// Decides on an [admitted](Gateway::admit) request for a socket. The session it may yield is logged in already.
     #[must_use]
     pub fn open(&self, parts: &Parts) -> Opening {
         match self.try_open(parts) {
@@ -37,7 +37,7 @@ impl Gateway {
         origin::check(origin, host, &self.options().hosts).map_err(foreign)?;
         let asked = asked(parts)?;
         let bot = bot(self, &parts.headers, asked.bot.as_deref())?;
-        let caller = self.options().access.caller(asked.sender_id.as_deref())?;
+        let caller = self.caller(parts, asked.sender_id.as_deref())?;
         if !caller.is_named() {
             return Ok(None);
         }

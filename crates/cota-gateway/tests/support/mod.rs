@@ -28,7 +28,7 @@ use cota_driver::store::{Holder, NewMessage};
 use cota_gateway::{Gateway, Options};
 
 /// Some time in 2026, at which every test begins.
-const START: Timestamp = Timestamp(1_772_366_400_000);
+pub(crate) const START: Timestamp = Timestamp(1_772_366_400_000);
 
 pub(crate) struct World {
     pub(crate) gateway: Gateway,

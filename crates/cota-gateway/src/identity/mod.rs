@@ -1,0 +1,76 @@
+//! How callers prove who they are: API keys and JSON Web Tokens.
+//!
+//! What a proof allows is [`Access`](crate::Access)'s; here it is only checked. Neither proofs nor what they claim are ever
+//! logged or told in an error.
+
+mod jwt;
+pub mod keys;
+
+use std::sync::Arc;
+
+use cota_driver::ledger::Ledger;
+use cota_driver::ports::Clock;
+use cota_protocol::problem::{Code, Problem};
+
+pub use jwt::{FetchKeys, InvalidKeys, Tokens};
+
+use crate::access::Known;
+use keys::KnownKeys;
+
+/// Randomness that nobody can guess: the operating system's, or the platform's.
+pub trait Chance: Send + Sync {
+    /// Fills the bytes.
+    ///
+    /// # Errors
+    /// When there is none to be had; nothing secret may be made then.
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoChance>;
+}
+
+/// There is no randomness to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the system has no randomness to give")]
+pub struct NoChance;
+
+/// What a deployment knows its callers by.
+pub struct Identities {
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+    keys: KnownKeys,
+    tokens: Option<Tokens>,
+}
+
+impl Identities {
+    /// Callers that come with an API key of this ledger.
+    #[must_use]
+    pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> Self {
+        Self { ledger, clock, keys: KnownKeys::default(), tokens: None }
+    }
+
+    /// And callers that come with such a JWT.
+    #[must_use]
+    pub fn with_tokens(mut self, tokens: Tokens) -> Self {
+        self.tokens = Some(tokens);
+        self
+    }
+
+    /// Who comes with this bearer token.
+    pub(crate) async fn identify(&self, token: &str) -> Result<Known, Problem> {
+        if keys::is_key(token) {
+            return self.keys.check(self.ledger.as_ref(), token, self.clock.now()).await;
+        }
+        match &self.tokens {
+            Some(tokens) => tokens.check(token, self.clock.as_ref()).await,
+            None => Err(unauthorized("the token is no API key of this server; `cota key create` makes one")),
+        }
+    }
+}
+
+/// A proof that proves nothing. `detail` says no more than its sender may know.
+pub(crate) fn unauthorized(detail: impl Into<String>) -> Problem {
+    Problem::new(Code::Unauthorized, detail)
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,201 @@
+//! Who comes in, and how far: proofs of identity and attacks on them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails where it stands")]
+
+mod client;
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac as _};
+use http::{HeaderValue, Request, StatusCode, header};
+use serde_json::{Value as Json, json};
+use sha2::Sha256;
+
+use cota_core::bot::OnBusy;
+use cota_core::ids::Timestamp;
+use cota_driver::host::Conversations as _;
+use cota_driver::ledger::{Ledger as _, MemoryLedger};
+use cota_gateway::identity::{Chance, Identities, NoChance, Tokens, keys};
+use cota_gateway::{Access, Scopes};
+
+use client::{MESSAGES, answer, ask, body, get, post};
+use support::{START, World, world_with};
+
+const SECRET: &[u8] = b"a secret of thirty-two bytes, or more";
+
+/// Bytes that nobody has seen before, in this test.
+#[derive(Default)]
+struct Counting(AtomicU8);
+
+impl Chance for Counting {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoChance> {
+        bytes.fill(self.0.fetch_add(1, Ordering::Relaxed));
+        Ok(())
+    }
+}
+
+/// A deployment that identifies its callers.
+struct Guarded {
+    world: World,
+    router: Router,
+    ledger: Arc<MemoryLedger>,
+    chance: Counting,
+}
+
+impl Guarded {
+    fn new() -> Self {
+        let ledger = Arc::<MemoryLedger>::default();
+        let world = world_with(OnBusy::Queue, |options| {
+            let tokens = Tokens::with_secret(SECRET).unwrap().of_issuer("us");
+            let identities = Identities::new(ledger.clone(), options.clock.clone()).with_tokens(tokens);
+            options.access = Access::On(Arc::new(identities));
+        });
+        Self { router: world.gateway.router(), world, ledger, chance: Counting::default() }
+    }
+
+    async fn key(&self, scopes: Scopes) -> String {
+        keys::create(self.ledger.as_ref(), &self.chance, "test", scopes, START, None).await.ok().unwrap().text
+    }
+
+    async fn ask(&self, bearer: &str, request: Request<Body>) -> (StatusCode, Json) {
+        answer(&self.router, with_bearer(bearer, request)).await
+    }
+}
+
+fn with_bearer(bearer: &str, mut request: Request<Body>) -> Request<Body> {
+    let value = HeaderValue::try_from(format!("Bearer {bearer}")).unwrap();
+    request.headers_mut().insert(header::AUTHORIZATION, value);
+    request
+}
+
+fn token_of(issuer: &str, sub: &str, scope: &str, expires_at: Timestamp) -> String {
+    let encode = |json: Json| URL_SAFE_NO_PAD.encode(json.to_string());
+    let claims = json!({"sub": sub, "iss": issuer, "scope": scope, "exp": expires_at.0 / 1000});
+    let signed = format!("{}.{}", encode(json!({"alg": "HS256"})), encode(claims));
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap();
+    mac.update(signed.as_bytes());
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+}
+
+fn token(sub: &str, scope: &str) -> String {
+    token_of("us", sub, scope, START.plus_ms(3_600_000))
+}
+
+#[tokio::test]
+async fn without_a_good_proof_no_conversation_is_reached() {
+    let guarded = Guarded::new();
+    let key = guarded.key(Scopes::CHAT).await;
+    let message = json!({"text": "hi", "sender_id": "ana"});
+    let routes = || {
+        [
+            post(MESSAGES, &message),
+            get("/v1/conversations/c1?sender_id=ana"),
+            get("/v1/conversations/c1/events?sender_id=ana"),
+            get("/v1/conversations/c1/messages/m1?sender_id=ana"),
+            Request::delete("/v1/conversations/c1?sender_id=ana").body(Body::empty()).unwrap(),
+        ]
+    };
+    for request in routes() {
+        assert_eq!(answer(&guarded.router, request).await.0, StatusCode::UNAUTHORIZED);
+    }
+    let none = format!("{}..", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#));
+    for bad in [
+        "cota_0_0",
+        &format!("{key}0"),
+        &none,
+        "x",
+        "",
+        &token_of("them", "ana", "chat", START.plus_ms(3_600_000)),
+        &token_of("us", "ana", "chat", Timestamp(START.0 - 3_600_000)),
+    ] {
+        for request in routes() {
+            let refused = ask(&guarded.router, with_bearer(bad, request)).await;
+            assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "{bad}");
+            assert_eq!(refused.headers()[header::WWW_AUTHENTICATE], "Bearer");
+            let told = body(refused).await;
+            assert!(bad.len() < 5 || !told.contains(bad), "a proof is not repeated: {told}");
+        }
+    }
+    for header in ["Basic YTpi", "Bearer", key.as_str()] {
+        let mut request = post(MESSAGES, &message);
+        request.headers_mut().insert(header::AUTHORIZATION, header.parse().unwrap());
+        assert_eq!(answer(&guarded.router, request).await.0, StatusCode::UNAUTHORIZED, "{header}");
+    }
+    for open in ["/health", "/ready", "/version", "/openapi.json"] {
+        assert_eq!(ask(&guarded.router, get(open)).await.status(), StatusCode::OK, "{open}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_speaks_for_whom_it_names_and_has_to_name_somebody() {
+    let guarded = Guarded::new();
+    let key = guarded.key(Scopes::CHAT).await;
+    let (status, problem) = guarded.ask(&key, post(MESSAGES, &json!({"text": "hi"}))).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("missing_sender")));
+    assert_eq!(guarded.ask(&key, get("/v1/conversations/c1")).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(guarded.ask(&key, post(MESSAGES, &json!({"text": "hi", "sender_id": "ana"}))).await.0, StatusCode::OK);
+    assert_eq!(guarded.ask(&key, get("/v1/conversations/c1?sender_id=ana")).await.0, StatusCode::OK);
+    assert_eq!(guarded.ask(&key, get("/v1/conversations/c1?sender_id=bo")).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_person_is_nobody_else_and_reaches_nothing_of_others() {
+    let guarded = Guarded::new();
+    let (ana, bo) = (token("ana", "chat"), token("bo", "chat"));
+    assert_eq!(guarded.ask(&ana, post(MESSAGES, &json!({"text": "hi", "message_id": "m1"}))).await.0, StatusCode::OK);
+    for (request, expected) in [
+        (post(MESSAGES, &json!({"text": "hi", "sender_id": "ana"})), StatusCode::FORBIDDEN),
+        (post(&format!("{MESSAGES}?sender_id=ana"), &json!({"text": "hi"})), StatusCode::FORBIDDEN),
+        (post(&format!("{MESSAGES}?sender_id=bo"), &json!({"text": "hi", "sender_id": "ana"})), StatusCode::FORBIDDEN),
+        (get("/v1/conversations/c1?sender_id=ana"), StatusCode::FORBIDDEN),
+        (get("/v1/conversations/c1"), StatusCode::NOT_FOUND),
+        (get("/v1/conversations/c1/events"), StatusCode::NOT_FOUND),
+        (get("/v1/conversations/c1/messages/m1"), StatusCode::NOT_FOUND),
+    ] {
+        let address = request.uri().clone();
+        assert_eq!(guarded.ask(&bo, request).await.0, expected, "{address}");
+    }
+    let forget = Request::delete("/v1/conversations/c1").body(Body::empty()).unwrap();
+    assert_eq!(ask(&guarded.router, with_bearer(&bo, forget)).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(guarded.ask(&ana, get("/v1/conversations/c1")).await.0, StatusCode::OK, "it was bo's own that was forgotten");
+}
+
+#[tokio::test]
+async fn thoughts_are_for_those_with_the_scope() {
+    let guarded = Guarded::new();
+    let (plain, inspecting) = (token("ana", "chat"), token("ana", "chat inspect"));
+    let say = |id: &str| post(MESSAGES, &json!({"text": "hi", "message_id": id}));
+    for (id, bearer, sees) in [("m1", &plain, false), ("m2", &inspecting, true)] {
+        let streamed = || {
+            let mut request = say(id);
+            request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+            request
+        };
+        let events = get("/v1/conversations/c1/events");
+        let answered = get(&format!("/v1/conversations/c1/messages/{id}"));
+        for request in [say(id), streamed(), events, answered] {
+            let what = format!("{} {}", request.method(), request.uri());
+            let told = body(ask(&guarded.router, with_bearer(bearer, request)).await).await;
+            assert!(told.contains("you said: hi"), "{what}: {told}");
+            assert_eq!(told.contains("a secret thought") || told.contains("\"llm_calls\":["), sees, "{what}: {told}");
+        }
+    }
+    let only_inspecting = token("ana", "inspect");
+    assert_eq!(guarded.ask(&only_inspecting, get("/v1/conversations/c1")).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(guarded.world.host.metrics().accepted.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_let_in_no_more() {
+    let guarded = Guarded::new();
+    let key = guarded.key(Scopes::CHAT).await;
+    let id = key.split('_').nth(1).unwrap();
+    keys::revoke(guarded.ledger.as_ref(), id, START).await.unwrap().unwrap();
+    assert!(guarded.ledger.list("", START).await.unwrap().is_empty());
+    assert_eq!(guarded.ask(&key, get("/v1/conversations/c1?sender_id=ana")).await.0, StatusCode::UNAUTHORIZED);
+}
