@@ -38,10 +38,27 @@ impl MemoryStore {
         Self { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
     }
 
+    /// A store of one conversation that began with these events, in order and without a gap from the first place on.
+    #[must_use]
+    pub fn with_past(key: &ConversationKey, past: Vec<Event>, now: Timestamp) -> Self {
+        let mut conversation = Conversation::new(now);
+        past.iter().for_each(|event| conversation.tracker.apply(event));
+        conversation.record.head = conversation.tracker.head;
+        conversation.log = past;
+        let store = Self::new();
+        if let Some(shard) = store.shard(key) {
+            lock(shard).insert(key.clone(), conversation);
+        }
+        store
+    }
+
+    fn shard(&self, key: &ConversationKey) -> Option<&Mutex<Shard>> {
+        self.shards.get(self.hasher.hash_one(key) as usize % SHARDS)
+    }
+
     /// Runs `work` on the shard of `key`, alone.
     fn with<T>(&self, key: &ConversationKey, work: impl FnOnce(&mut Shard) -> T) -> Result<T, StoreError> {
-        let place = self.hasher.hash_one(key) as usize % SHARDS;
-        let shard = self.shards.get(place).ok_or_else(|| StoreError::Unavailable("the memory store has no shards".to_owned()))?;
+        let shard = self.shard(key).ok_or_else(|| StoreError::Unavailable("the memory store has no shards".to_owned()))?;
         Ok(work(&mut lock(shard)))
     }
 }

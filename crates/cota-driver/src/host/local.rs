@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_trait::async_trait;
+use futures_channel::mpsc::UnboundedSender;
 
 use cota_core::bot::Bot;
 use cota_core::event::{Event, EventBody, InboxMessage};
@@ -14,7 +15,7 @@ use cota_core::tracker::Tracker;
 use cota_core::turn::{Commit, Fragment};
 
 use super::hub::Hub;
-use super::{Conversations, SendError, Sent, Subscription, Update};
+use super::{Conversations, Once, OnceError, SendError, Sent, Subscription, Update};
 use crate::cache::TrackerCache;
 use crate::conversation::{DriveTerms, Driven, Driver, Outlet};
 use crate::metrics::{Metrics, add};
@@ -234,10 +235,7 @@ impl Conversations for Host {
         if self.stopping.load(Ordering::Acquire) {
             return Err(SendError::Stopping);
         }
-        let bytes = message.content.text.len();
-        if bytes > limits::MESSAGE_BYTES {
-            return Err(SendError::TextTooLong { bytes });
-        }
+        check_length(&message)?;
         let bot = self.driver.bots.current(&key.bot).ok_or(SendError::UnknownBot)?;
         let refused = |error| {
             add(&self.metrics.refused, 1);
@@ -292,6 +290,13 @@ impl Conversations for Host {
         Ok(())
     }
 
+    async fn answer_once(&self, once: Once, fragments: Option<UnboundedSender<Fragment>>) -> Result<Vec<Event>, OnceError> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(SendError::Stopping.into());
+        }
+        once.answer(&self.driver, &self.metrics, fragments).await
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         self.driver.store.ready().await
     }
@@ -313,6 +318,14 @@ impl Conversations for Host {
 
     fn now(&self) -> Timestamp {
         self.driver.clock.now()
+    }
+}
+
+/// Refuses a text that is too long.
+pub(super) fn check_length(message: &NewMessage) -> Result<(), SendError> {
+    match message.content.text.len() {
+        bytes if bytes > limits::MESSAGE_BYTES => Err(SendError::TextTooLong { bytes }),
+        _ => Ok(()),
     }
 }
 

@@ -4,10 +4,12 @@
 
 mod hub;
 mod local;
-
-use async_trait::async_trait;
+mod once;
 
 use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_channel::mpsc::UnboundedSender;
 
 use cota_core::bot::Bot;
 use cota_core::event::{Event, InboxMessage};
@@ -20,6 +22,7 @@ use crate::store::{NewMessage, Progress, StoreError};
 
 pub use hub::Subscription;
 pub use local::{Host, Ports};
+pub use once::{Once, OnceError};
 
 /// What a gateway asks of a conversation host.
 #[async_trait]
@@ -47,6 +50,13 @@ pub trait Conversations: Send + Sync {
 
     /// Forgets a conversation; a running turn does not bring it back.
     async fn forget(&self, key: &ConversationKey) -> Result<(), StoreError>;
+
+    /// Answers a message in a conversation that nobody keeps, and yields the events of its turn. `fragments` takes the pieces of
+    /// the reply, where they are wanted. Dropping the future ends the turn.
+    ///
+    /// # Errors
+    /// If there is no answer; nothing was done then that lasts.
+    async fn answer_once(&self, once: Once, fragments: Option<UnboundedSender<Fragment>>) -> Result<Vec<Event>, OnceError>;
 
     /// Whether the store can be reached.
     async fn ready(&self) -> Result<(), StoreError>;
