@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { bot, closeBrowser, example, model, open, record, say, serve, shoot, transcript, until, write } from "./support.mjs";
+import { bot, closeBrowser, example, model, open, record, say, serve, shoot, start, transcript, until, write } from "./support.mjs";
 
 after(closeBrowser);
 
@@ -103,3 +103,24 @@ test("two people in one conversation see each other's messages once", async (t) 
   assert.equal((await record(ann)).filter((event) => event.data.name === "UserUtter").length, 2);
 });
 
+
+test("where there are several bots, one is picked, and a conversation stays with its bot", async (t) => {
+  const { url } = await serve(t, [example("weather"), example("weather-zh")]);
+  const page = await start(t);
+  const data = ["weather", "weather-zh"].map((id) => ({ id, object: "model" }));
+  await page.route("**/v1/models*", (route) => route.fulfill({ status: 200, contentType: "application/json", body: JSON.stringify({ object: "list", data }) }));
+  await page.goto(url);
+  await page.locator("#bot").waitFor();
+  assert.equal(await say(page, "thanks"), "You are welcome!");
+  await page.locator("#bot").selectOption("weather-zh");
+  await until(page, () => document.querySelector("#state.open") && !document.querySelector("#messages > li"));
+  assert.match(await say(page, "你好"), /您好/);
+  await page.getByRole("button", { name: "thanks", exact: true }).click();
+  await until(page, () => document.querySelectorAll("#messages > li").length === 2);
+  assert.equal(await page.locator("#bot").inputValue(), "weather");
+  assert.equal(await say(page, "bye"), "Goodbye!");
+  await page.getByRole("button", { name: "你好", exact: true }).click();
+  await until(page, () => document.querySelector("#messages .bot")?.textContent.includes("您好"));
+  assert.equal(await page.locator("#bot").inputValue(), "weather-zh");
+  assert.deepEqual(page.complaints, []);
+});

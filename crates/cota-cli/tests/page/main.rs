@@ -30,6 +30,11 @@ fn everybody_can_use_the_page_and_it_is_there_at_once() {
     in_the_browser("looks.test.mjs");
 }
 
+#[test]
+fn a_server_that_wants_to_know_who_speaks_is_told() {
+    in_the_browser("sign_in.test.mjs");
+}
+
 /// Runs the tests in a file, and fails with what they say.
 fn in_the_browser(file: &str) {
     static BROWSER: LazyLock<PathBuf> = LazyLock::new(browser);

@@ -133,8 +133,16 @@ export async function wire(t, target) {
 }
 
 let browser;
-/** A page in a browser profile of its own. What the browser complains about ends up in `page.complaints`. */
-export async function open(t, url, options = {}) {
+/** The page, once it is connected, in a browser profile of its own. */
+export async function open(t, url, options) {
+  const page = await start(t, options);
+  await page.goto(url);
+  await page.locator("#state.open").waitFor();
+  return page;
+}
+
+/** An empty page in a profile of its own. What the browser complains about ends up in `page.complaints`. */
+export async function start(t, options = {}) {
   browser ??= await chromium.launch({
     executablePath: process.env.COTA_CHROMIUM ?? "/usr/bin/chromium",
     args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"],
@@ -143,13 +151,11 @@ export async function open(t, url, options = {}) {
   context.setDefaultTimeout(LIMIT);
   t.after(() => context.close());
   const page = await context.newPage();
-  await watch(page);
-  await page.goto(url);
-  await page.locator("#state.open").waitFor();
+  watch(page);
   return page;
 }
 
-export async function watch(page) {
+function watch(page) {
   page.complaints = [];
   page.strangers = [];
   page.on("pageerror", (error) => page.complaints.push(String(error)));

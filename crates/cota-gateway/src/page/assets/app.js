@@ -1,204 +1,224 @@
 // The page: one conversation at a time on a line to the server, the record of it in the inspector.
 
+import { ask, me, ticket } from "./access.js";
 import { Chat } from "./chat.js";
 import { byId, el } from "./dom.js";
 import { Inspector } from "./inspector.js";
 import { Line } from "./line.js";
-import { conversations, forget, fresh, read, remember, sender, write } from "./memory.js";
+import { conversations, forget, fresh, read, remember, write } from "./memory.js";
 import { follow } from "./record.js";
 import { speak, switchLanguage, t } from "./words.js";
 
 const LONGEST_TITLE = 60;
 const NARROW = matchMedia("(max-width: 820px)");
 
-const me = sender();
 const here = { id: "", bot: "" };
 const inspector = new Inspector();
 let state = "connecting";
 let following;
 
-const chat = new Chat({ send: (frame) => line.send(frame), said, why });
+const chat = new Chat({ send: (frame) => line.send(frame), said, why, awaits: (isSo) => inspector.await(isSo) });
 const line = new Line({ opened, frame, changed });
 
 /** Goes to a conversation: a new one, one of this browser's, or one that the address names. */
 function go(id, bot, isNew = false) {
-  Object.assign(here, { id, bot, isNew });
-  const place = new URLSearchParams({ c: id, ...(bot && { bot }) });
-  if (location.hash !== `#${place}`) history.replaceState(null, "", `#${place}`);
-  following?.stop();
-  inspector.clear();
-  chat.show(id, me);
-  following = follow(route("/events"), { take, refused: () => inspector.say("refused") });
-  line.open(bot, me);
-  byId("bot").value = bot;
-  list();
+	Object.assign(here, { id, bot, isNew });
+	const place = new URLSearchParams({ c: id, ...(bot && { bot }) });
+	if (location.hash !== `#${place}`) history.replaceState(null, "", `#${place}`);
+	following?.stop();
+	inspector.clear();
+	chat.show(id, me);
+	following = follow(route("/events"), { take, refused: () => inspector.say("refused") });
+	line.open(address);
+	pick();
+	list();
 }
 
 function begin(bot = here.bot) {
-  go(fresh("c-"), bot, true);
-  byId("text").focus();
+	go(fresh("c-"), bot, true);
+	byId("text").focus();
 }
 
-function route(rest) {
-  const url = new URL(`v1/conversations/${encodeURIComponent(here.id)}${rest}`, location.href);
-  url.hash = "";
-  url.searchParams.set("sender_id", me);
-  if (here.bot) url.searchParams.set("bot", here.bot);
-  return url;
+/** An address of the server for this sender and this bot. */
+function at(path) {
+	const url = new URL(path, location.href.split("#")[0]);
+	url.searchParams.set("sender_id", me);
+	if (here.bot) url.searchParams.set("bot", here.bot);
+	return url;
+}
+
+const route = (rest) => at(`v1/conversations/${encodeURIComponent(here.id)}${rest}`);
+
+/** Where the line is. */
+async function address() {
+	const url = at("websocket");
+	url.protocol = url.protocol.replace("http", "ws");
+	const admission = await ticket();
+	if (admission) url.searchParams.set("ticket", admission);
+	return url;
 }
 
 function opened() {
-  line.send({ type: "join", session_id: here.id, sender_id: me, stream: true, after: chat.after() });
+	line.send({ type: "join", session_id: here.id, sender_id: me, stream: true, after: chat.after() });
 }
 
 function frame(frame) {
-  if (frame.type === "join_confirm") {
-    chat.joined();
-    if (!here.isNew) following.nudge();
-    return;
-  }
-  chat.take(frame);
-  if (frame.seq) {
-    here.isNew = false;
-    following.nudge();
-  }
+	if (frame.type === "join_confirm") {
+		chat.joined();
+		if (!here.isNew) following.nudge();
+		return;
+	}
+	chat.take(frame);
+	if (frame.seq) {
+		here.isNew = false;
+		following.nudge();
+	}
 }
 
 function take(events) {
-  inspector.take(events);
-  for (const { kind, data } of events) if (kind === "turn_end") chat.answered(data.message_ids);
+	inspector.take(events);
+	for (const { kind, data } of events) if (kind === "turn_end") chat.answered(data.message_ids);
 }
 
 function changed(now) {
-  // One failed try after another is one state for the reader.
-  if (now === "connecting" && state === "broken") return;
-  if (now === "broken") chat.lost();
-  state = now;
-  showState();
+	// One failed try after another is one state for the reader.
+	if (now === "connecting" && state === "broken") return;
+	if (now === "broken") {
+		chat.lost();
+		// A socket does not say why it was refused; an answer does.
+		ask(route("")).catch(() => {});
+	}
+	state = now;
+	showState();
 }
 
 function showState() {
-  const place = byId("state");
-  place.textContent = t(state);
-  place.className = state;
+	const place = byId("state");
+	place.textContent = t(state);
+	place.className = state;
 }
 
 /** The first words of a conversation are its title. */
 function said(text) {
-  const known = conversations().find((conversation) => conversation.id === here.id);
-  remember({ id: here.id, bot: here.bot, title: known?.title ?? text.trim().slice(0, LONGEST_TITLE) });
-  list();
+	const known = conversations().find((conversation) => conversation.id === here.id);
+	remember({ id: here.id, bot: here.bot, title: known?.title ?? text.trim().slice(0, LONGEST_TITLE) });
+	list();
 }
 
 function why(messageId) {
-  show(true);
-  inspector.reveal(messageId);
+	show(true);
+	inspector.reveal(messageId);
 }
 
 function list() {
-  byId("conversations").replaceChildren(...conversations().map(({ id, bot, title }) =>
-    el("li", {},
-      el("button", { type: "button", class: "plain go", "aria-current": id === here.id && "true", onclick: () => leave(() => go(id, bot)) },
-        el("span", { dir: "auto" }, title || t("untitled"))),
-      el("button", { type: "button", class: "icon drop", "aria-label": t("forget", { title }), onclick: () => drop(id, bot) }, "×"))));
+	byId("conversations").replaceChildren(...conversations().map(({ id, bot, title }) =>
+		el("li", {},
+			el("button", { type: "button", class: "plain go", "aria-current": id === here.id && "true", onclick: () => leave(() => go(id, bot)) },
+				el("span", { dir: "auto" }, title || t("untitled"))),
+			el("button", { type: "button", class: "icon drop", "aria-label": t("forget", { title }), onclick: () => drop(id, bot) }, "×"))));
 }
 
 /** Closes the list where it covers the chat. */
 function leave(then) {
-  if (byId("list").matches(":popover-open")) byId("list").hidePopover();
-  then();
+	if (byId("list").matches(":popover-open")) byId("list").hidePopover();
+	then();
 }
 
 async function drop(id, bot) {
-  if (!confirm(t("sure"))) return;
-  const was = { ...here };
-  Object.assign(here, { id, bot });
-  const url = route("");
-  Object.assign(here, was);
-  await fetch(url, { method: "DELETE" }).catch(() => {});
-  forget(id);
-  if (id === here.id) begin();
-  else list();
+	if (!confirm(t("sure"))) return;
+	const was = { ...here };
+	Object.assign(here, { id, bot });
+	const url = route("");
+	Object.assign(here, was);
+	await ask(url, { method: "DELETE" }).catch(() => {});
+	forget(id);
+	if (id === here.id) begin();
+	else list();
 }
 
 /** Opens or closes the inspector; on a phone it takes the chat's place. */
 function show(isOpen) {
-  document.body.classList.toggle("inspecting", isOpen);
-  byId("inspect").setAttribute("aria-expanded", isOpen);
-  if (!NARROW.matches) write("inspecting", isOpen);
+	document.body.classList.toggle("inspecting", isOpen);
+	byId("inspect").setAttribute("aria-expanded", isOpen);
+	if (!NARROW.matches) write("inspecting", isOpen);
+}
+
+/** Shows whose conversation this is: without a name it is the first bot's. */
+function pick() {
+	byId("bot").value = here.bot || byId("bot").options[0]?.value;
 }
 
 async function bots() {
-  const answer = await fetch("v1/models").catch(() => undefined);
-  const names = answer?.ok ? ((await answer.json()).data ?? []).map((model) => model.id) : [];
-  if (names.length < 2) return;
-  byId("bot").replaceChildren(...names.map((name) => el("option", { value: name }, name)));
-  byId("bot").value = here.bot || names[0];
-  byId("bots").hidden = false;
+	const answer = await ask(at("v1/models")).catch(() => undefined);
+	const names = answer?.ok ? ((await answer.json()).data ?? []).map((model) => model.id) : [];
+	if (names.length < 2) return;
+	byId("bot").replaceChildren(...names.map((name) => el("option", { value: name }, name)));
+	pick();
+	byId("bots").hidden = false;
 }
 
 function fit() {
-  const text = byId("text");
-  text.style.height = "auto";
-  text.style.height = `${text.scrollHeight}px`;
+	const text = byId("text");
+	text.style.height = "auto";
+	text.style.height = `${text.scrollHeight}px`;
 }
 
 function submit() {
-  const text = byId("text");
-  if (!text.value.trim()) return;
-  chat.say(text.value);
-  text.value = "";
-  fit();
-  text.focus();
+	const text = byId("text");
+	if (!text.value.trim()) return;
+	chat.say(text.value);
+	text.value = "";
+	fit();
+	text.focus();
 }
 
 byId("composer").addEventListener("submit", (event) => {
-  event.preventDefault();
-  submit();
+	event.preventDefault();
+	submit();
 });
 byId("text").addEventListener("input", fit);
 byId("text").addEventListener("keydown", (event) => {
-  // The Enter that ends the writing of a Chinese word belongs to the input method; 229 is what old ones report.
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
-  event.preventDefault();
-  submit();
+	// The Enter that ends the writing of a Chinese word belongs to the input method; 229 is what old ones report.
+	if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+	event.preventDefault();
+	submit();
 });
 byId("new").addEventListener("click", () => leave(() => begin()));
 byId("bot").addEventListener("change", () => begin(byId("bot").value));
 byId("inspect").addEventListener("click", () => show(!document.body.classList.contains("inspecting")));
 byId("close-inspector").addEventListener("click", () => {
-  show(false);
-  byId("text").focus();
+	show(false);
+	byId("text").focus();
 });
 byId("theme").addEventListener("click", () => {
-  const isDark = getComputedStyle(document.documentElement).colorScheme === "dark"
-    || (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
-  document.documentElement.dataset.theme = isDark ? "light" : "dark";
-  write("theme", document.documentElement.dataset.theme);
+	const isDark = getComputedStyle(document.documentElement).colorScheme === "dark"
+		|| (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+	document.documentElement.dataset.theme = isDark ? "light" : "dark";
+	write("theme", document.documentElement.dataset.theme);
 });
 byId("language").addEventListener("click", () => {
-  switchLanguage();
-  translated();
+	switchLanguage();
+	translated();
 });
 addEventListener("hashchange", start);
 
 function translated() {
-  const button = byId("language");
-  const isEnglish = document.documentElement.lang === "en";
-  button.textContent = isEnglish ? "中文" : "English";
-  button.lang = isEnglish ? "zh" : "en";
-  button.setAttribute("aria-label", isEnglish ? "切换到中文" : "Switch to English");
-  showState();
-  inspector.redraw();
-  list();
+	const button = byId("language");
+	const isEnglish = document.documentElement.lang === "en";
+	button.textContent = isEnglish ? "中文" : "English";
+	button.lang = isEnglish ? "zh" : "en";
+	button.setAttribute("aria-label", isEnglish ? "切换到中文" : "Switch to English");
+	showState();
+	inspector.redraw();
+	list();
 }
 
 function start() {
-  const asked = new URLSearchParams(location.hash.slice(1));
-  const last = conversations()[0];
-  if (asked.get("c")) go(asked.get("c"), asked.get("bot") ?? "");
-  else if (last) go(last.id, last.bot);
-  else go(fresh("c-"), "", true);
+	const asked = new URLSearchParams(location.hash.slice(1));
+	const last = conversations()[0];
+	if (asked.get("c")) go(asked.get("c"), asked.get("bot") ?? "");
+	else if (last) go(last.id, last.bot);
+	else go(fresh("c-"), "", true);
 }
 
 speak();
