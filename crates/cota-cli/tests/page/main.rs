@@ -55,7 +55,10 @@ fn browser() -> PathBuf {
     let installed = folder().join("node_modules/.package-lock.json");
     let is_newer = |path: &Path, than: &Path| Some(path.metadata().ok()?.modified().ok()? > than.metadata().ok()?.modified().ok()?);
     if is_newer(&installed, &folder().join("package-lock.json")) != Some(true) {
-        must(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder()), "npm is needed (Debian: apt-get install npm)");
+        must(
+            Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder()),
+            "npm is needed (Debian: apt-get install npm)",
+        );
     }
     let chromium = PathBuf::from(std::env::var_os("COTA_CHROMIUM").unwrap_or_else(|| CHROMIUM.into()));
     if !chromium.exists() {
