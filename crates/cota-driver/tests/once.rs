@@ -97,7 +97,7 @@ async fn it_knows_what_was_said_before_and_leaves_nothing_behind() {
 #[tokio::test]
 async fn what_may_run_only_once_is_not_run() {
     let (stage, paid) = paying(Safety::AtMostOnce);
-    let refused = stage.host.answer_once(once(&[], "pay"), None).await;
+    let refused = stage.host.answer_once(once(&[], "dispatch"), None).await;
     assert_eq!(refused, Err(OnceError::AtMostOnce { action: "Dispatch".to_owned() }));
     assert_eq!(paid.load(Ordering::SeqCst), 0);
 }
@@ -106,7 +106,7 @@ async fn what_may_run_only_once_is_not_run() {
 async fn what_may_run_twice_is_run() {
     for safety in [Safety::ReadOnly, Safety::Idempotent] {
         let (stage, paid) = paying(safety);
-        let events = stage.host.answer_once(once(&[], "pay"), None).await.unwrap();
+        let events = stage.host.answer_once(once(&[], "dispatch"), None).await.unwrap();
         assert_eq!((paid.load(Ordering::SeqCst), answered(&events)), (1, vec![("m1".to_owned(), vec!["done".to_owned()])]));
     }
 }
