@@ -1,9 +1,12 @@
 //! Names of things, parsed once at the edge and trusted afterwards.
+//!
+//! A turn writes the same few names into every event and every job, so their text is shared: a copy of a name allocates nothing.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 /// Milliseconds since the Unix epoch. The core never reads a clock: time arrives with every call.
@@ -66,9 +69,9 @@ pub struct InvalidName {
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $what:literal, $check:expr) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $type(String);
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $type(Arc<str>);
 
         impl $type {
             /// Parses the name.
@@ -79,7 +82,7 @@ macro_rules! name {
                 let name = name.into();
                 let check: fn(&str) -> Result<(), &'static str> = $check;
                 match check(&name) {
-                    Ok(()) => Ok(Self(name)),
+                    Ok(()) => Ok(Self(name.into())),
                     Err(fault) => Err(InvalidName { what: $what, fault }),
                 }
             }
@@ -107,7 +110,13 @@ macro_rules! name {
 
         impl From<$type> for String {
             fn from(name: $type) -> String {
-                name.0
+                name.as_str().to_owned()
+            }
+        }
+
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
 
@@ -181,7 +190,7 @@ impl Owner {
     /// The owner of every conversation where identity is off.
     #[must_use]
     pub fn public() -> Self {
-        Self("public".to_owned())
+        Self("public".into())
     }
 }
 
@@ -206,16 +215,14 @@ impl ConversationKey {
 
 /// Names one run of a turn: a hash of conversation, sender and message id, so it is the same after every restart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct RunId(String);
+pub struct RunId(Arc<str>);
 
 impl RunId {
     /// The run that answers `message` of `sender` in `key`.
     #[must_use]
     pub fn of(key: &ConversationKey, sender: &SenderId, message: &MessageId) -> Self {
         let parts = [key.bot.as_str(), key.owner.as_str(), key.id.as_str(), sender.as_str(), message.as_str()];
-        let mut id = hex(&hash_parts(&parts));
-        id.truncate(32);
-        Self(id)
+        Self(short_hex(&hash_parts(&parts)).into())
     }
 
     /// The id as text: 32 hexadecimal digits.
@@ -240,17 +247,17 @@ impl fmt::Display for RunId {
 
 /// Names one durable write of a run, `{run}/{n}`: a store that already holds it answers with its position.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct CommitId(pub String);
+pub struct CommitId(pub Arc<str>);
 
 /// A bot's content, hashed: what a run is pinned to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct BotDigest(pub String);
+pub struct BotDigest(pub Arc<str>);
 
 impl BotDigest {
     /// The digest of a bot's canonical bytes: 64 hexadecimal digits of SHA-256.
     #[must_use]
     pub fn of(content: &[u8]) -> Self {
-        Self(hex(&Sha256::digest(content)))
+        Self(hex(&Sha256::digest(content)).into())
     }
 }
 
@@ -262,9 +269,7 @@ impl ContentDigest {
     /// The digest of the parts of a message that make it the same message.
     #[must_use]
     pub fn of(parts: &[&str]) -> Self {
-        let mut digest = hex(&hash_parts(parts));
-        digest.truncate(32);
-        Self(digest)
+        Self(short_hex(&hash_parts(parts)))
     }
 }
 
@@ -278,9 +283,20 @@ fn hash_parts(parts: &[&str]) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// The first half of a digest: 32 hexadecimal digits.
+fn short_hex(digest: &[u8; 32]) -> String {
+    let (half, _) = digest.split_at(16);
+    hex(half)
+}
+
 fn hex(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from(if half < 10 { b'0' + half } else { b'a' - 10 + half });
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
+    text
 }
 
 #[cfg(test)]

@@ -180,9 +180,11 @@ impl Driver {
             None => {
                 let bot = current?;
                 let input = next_input(&bot, start.inbox);
-                let first = input.first()?;
-                let run = cota_core::ids::RunId::of(key, &first.sender, &first.message_id);
-                let turn = Turn::start(&bot, key.clone(), run, input, context, now);
+                if input.is_empty() {
+                    return None;
+                }
+                // The claim is for the run of the first message that waits.
+                let turn = Turn::start(&bot, key.clone(), claim.run.clone(), input, context, now);
                 (bot, turn)
             }
         };

@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn a_model_is_kept_while_it_is_among_the_last_that_were_asked() {
         let models = Models::default();
-        let digest = |n: usize| BotDigest(n.to_string());
+        let digest = |n: usize| BotDigest(n.to_string().into());
         let first = models.of(&digest(0));
         for n in 1..MOST_MODELS {
             let _ = models.of(&digest(n));

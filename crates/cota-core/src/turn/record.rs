@@ -191,7 +191,7 @@ impl Turn {
 
     /// The id of the write at hand; [`Turn::save`] for a write counts it.
     pub(super) fn commit_id(&self) -> CommitId {
-        CommitId(format!("{}/{}", self.state.run, self.state.counters.commits))
+        CommitId(format!("{}/{}", self.state.run, self.state.counters.commits).into())
     }
 
     /// The proxy user's next exchange: a message of its own, so that every exchange is a turn like any other.

@@ -53,7 +53,7 @@ fn commit(run: &RunId, n: u32, first: u64, events: u64, then: Then) -> Commit {
     };
     let over = then == Then::Finish;
     Commit {
-        commit_id: CommitId(format!("{run}/{n}")),
+        commit_id: CommitId(format!("{run}/{n}").into()),
         events: (first..first + events).map(event).collect(),
         run: if over { RunState::Clear } else { RunState::Put(vec![1]) },
         snapshot: None,

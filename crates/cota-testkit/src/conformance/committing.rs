@@ -121,7 +121,7 @@ pub(super) async fn a_checkpoint_without_events_leaves_the_head(world: World) {
     let committed = world.commit(&claim, &checkpoint(&claim, 1, b"run"), &going_on(T0)).await.unwrap();
     assert_eq!((committed.head, committed.next), (Seq(0), Next::Held));
     let taken = world.take("b", T0.plus_ms(2 * LEASE_MS)).await;
-    assert_eq!((taken.head, taken.last_commit, taken.saved), (Seq(0), Some(CommitId(format!("{}/1", claim.run))), true));
+    assert_eq!((taken.head, taken.last_commit, taken.saved), (Seq(0), Some(CommitId(format!("{}/1", claim.run).into())), true));
 }
 
 pub(super) async fn events_that_do_not_follow_the_head_are_refused(world: World) {

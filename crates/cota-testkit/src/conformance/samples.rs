@@ -116,7 +116,7 @@ pub fn finish(claim: &Claim, n: u32, head: Seq, messages: &[InboxMessage]) -> Co
 /// A commit without events that saves the run.
 pub fn checkpoint(claim: &Claim, n: u32, run: &[u8]) -> Commit {
     Commit {
-        commit_id: CommitId(format!("{}/{n}", claim.run)),
+        commit_id: CommitId(format!("{}/{n}", claim.run).into()),
         events: Vec::new(),
         run: RunState::Put(run.to_vec()),
         snapshot: None,
