@@ -33,6 +33,17 @@ pub(super) struct Visitor {
     pub(super) name: String,
 }
 
+impl Visitor {
+    /// Who connects: what its `token` proves, else what the headers prove.
+    async fn caller(&self, access: &Access, auth: &Map<String, Json>) -> Result<Caller, Problem> {
+        let by_token = match (access, auth.get("token").and_then(Json::as_str)) {
+            (Access::On(identities), Some(token)) => Some(identities.identify(token).await?),
+            (Access::On(_) | Access::Off, _) => None,
+        };
+        access.caller(by_token.as_ref().or(self.known.as_ref()), self.named.as_deref())
+    }
+}
+
 impl Connection {
     pub(super) fn new(gateway: Gateway, visitor: Visitor, sid: &str, transport: Transport) -> Self {
         let engine = Session::new(sid, transport, Settings::default(), gateway.now());
@@ -125,7 +136,7 @@ impl Connection {
         if !namespace.is_main() {
             return self.engine.refuse(namespace, "Invalid namespace", None, self.gateway.now());
         }
-        match self.caller(auth).await {
+        match self.visitor.caller(&self.gateway.options().access, auth).await {
             Ok(caller) => {
                 let Visitor { bot, name, .. } = &self.visitor;
                 self.channel = Some(Channel::new(self.gateway.clone(), bot.clone(), caller, name.clone()));
@@ -136,16 +147,6 @@ impl Connection {
                 self.engine.refuse(namespace, &problem.detail, Some(data), self.gateway.now());
             }
         }
-    }
-
-    /// Who connects: what its `token` proves, else what the headers prove.
-    async fn caller(&self, auth: &Map<String, Json>) -> Result<Caller, Problem> {
-        let access = &self.gateway.options().access;
-        let by_token = match (access, auth.get("token").and_then(Json::as_str)) {
-            (Access::On(identities), Some(token)) => Some(identities.identify(token).await?),
-            (Access::On(_) | Access::Off, _) => None,
-        };
-        access.caller(by_token.as_ref().or(self.visitor.known.as_ref()), self.visitor.named.as_deref())
     }
 
     async fn hear(&mut self, namespace: &Namespace, name: &str, arguments: Arguments, ack: Option<AckId>) {

@@ -1,6 +1,6 @@
 //! Socket.IO: COTA's and Rasa's events on one connection, both at once, over polling or a WebSocket.
 //!
-//! A target asks [`Gateway::socketio_origin`](crate::Gateway::socketio_origin) for every request, opens a [`Connection`] with
+//! A target [admits](crate::Gateway::admit) every request, opens a [`Connection`] with
 //! [`Gateway::open_socketio`](crate::Gateway::open_socketio), hands in what arrives, awaits [`Connection::next`] meanwhile, and
 //! after each of them sends what [`Connection::engine`] has to say. The connection has no task and no timer of its own.
 //!

@@ -1,5 +1,3 @@
-use http::HeaderValue;
-use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 
 use cota_protocol::problem::Problem;
@@ -9,8 +7,7 @@ use cota_protocol::socketio::engine::Transport;
 use super::Connection;
 use super::connection::Visitor;
 use crate::gateway::Gateway;
-use crate::origin::{self, Refused};
-use crate::request::{asked, bot, header_text};
+use crate::request::{asked, bot};
 
 /// Names for one connection, made by the target from randomness.
 #[derive(Clone)]
@@ -22,21 +19,7 @@ pub struct Names {
 }
 
 impl Gateway {
-    /// Checks from where a request for Socket.IO comes; the origin of the page that may read the answer, if it is one.
-    ///
-    /// # Errors
-    /// When the request has to be refused.
-    pub fn socketio_origin<'p>(&self, parts: &'p Parts) -> Result<Option<&'p HeaderValue>, RequestError> {
-        let origin = header_text(&parts.headers, ORIGIN.as_str()).map_err(bad)?;
-        let host = header_text(&parts.headers, HOST.as_str()).map_err(bad)?.or(parts.uri.host());
-        match origin::check(origin, host, &self.options().hosts) {
-            Ok(()) => Ok(parts.headers.get(ORIGIN)),
-            Err(Refused::Host) => Err(RequestError::Forbidden("the header Host is none of this server's names".to_owned())),
-            Err(Refused::Origin) => Err(RequestError::Forbidden("a page of this origin may not talk to this server".to_owned())),
-        }
-    }
-
-    /// Opens a connection for an [admitted](Gateway::admit) request whose origin was checked.
+    /// Opens a connection for an [admitted](Gateway::admit) request.
     ///
     /// # Errors
     /// When its address names no bot of this deployment, or cannot be read.

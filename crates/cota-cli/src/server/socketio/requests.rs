@@ -20,27 +20,11 @@ use crate::native::SystemChance;
 const BUFFER_BYTES: usize = 4 * 1024;
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// What a page of another origin may send, and for how long it may remember that, in seconds.
-const METHODS: HeaderValue = HeaderValue::from_static("GET, POST");
-const HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type, x-cota-bot");
-const REMEMBER: HeaderValue = HeaderValue::from_static("600");
 
 /// Answers a request to the path of Socket.IO.
 pub(super) async fn serve(State(shared): State<Shared>, request: HttpRequest) -> Response {
     let (mut parts, body) = request.into_parts();
-    let origin = match shared.gateway.socketio_origin(&parts) {
-        Ok(origin) => origin.cloned(),
-        Err(error) => return refuse(&error),
-    };
-    let mut response = match parts.method {
-        HttpMethod::OPTIONS => preflight(),
-        _ => answer(&shared, &mut parts, body).await.unwrap_or_else(|error| refuse(&error)),
-    };
-    if let Some(origin) = origin {
-        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static("origin"));
-    }
-    response
+    answer(&shared, &mut parts, body).await.unwrap_or_else(|error| refuse(&error))
 }
 
 async fn answer(shared: &Shared, parts: &mut Parts, body: Body) -> Result<Response, RequestError> {
@@ -137,15 +121,6 @@ fn names() -> Result<Names, RequestError> {
             Err(RequestError::TooMany)
         }
     }
-}
-
-fn preflight() -> Response {
-    let headers = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS),
-        (header::ACCESS_CONTROL_MAX_AGE, REMEMBER),
-    ];
-    (StatusCode::NO_CONTENT, headers).into_response()
 }
 
 fn text(body: impl Into<String>) -> Response {

@@ -427,7 +427,8 @@ impl Session {
         }
     }
 
-    /// Ends the connection. A poll that waits is answered: with nothing where the client knows, else with the end.
+    /// Ends the connection. A poll that waits is answered with the end, which some clients take for the last word. Where the
+    /// client knows, or may come back, it is answered with nothing: the next one finds the session gone.
     fn end(&mut self, reason: CloseReason) {
         if self.is_closed {
             return;
@@ -437,8 +438,19 @@ impl Session {
             self.outgoing.drain();
         }
         if self.link != Link::Socket {
-            let last = if reason == CloseReason::ByClient { engine::Packet::Noop } else { engine::Packet::Close };
-            self.outgoing.push(last);
+            self.outgoing.push(match reason {
+                CloseReason::ByClient | CloseReason::ByServer => engine::Packet::Noop,
+                CloseReason::SocketGone
+                | CloseReason::PingTimeout
+                | CloseReason::Alone
+                | CloseReason::SecondPoll
+                | CloseReason::TooLarge(_)
+                | CloseReason::Unread
+                | CloseReason::NotUtf8
+                | CloseReason::Engine(_)
+                | CloseReason::Packet(_)
+                | CloseReason::OutOfPlace => engine::Packet::Close,
+            });
         }
         self.events.push_back(Event::Closed(reason));
     }
