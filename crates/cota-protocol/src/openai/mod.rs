@@ -29,6 +29,7 @@
 pub mod custom;
 mod error;
 mod lenient;
+mod ordinary;
 mod request;
 mod response;
 mod stream;

@@ -1,6 +1,6 @@
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
 use super::ToolCall;
 
@@ -148,10 +148,16 @@ pub struct Retrieval {
 
 impl Serialize for ToolCall {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Function<'a> {
+            name: &'a str,
+            arguments: &'a str,
+        }
+
         let mut call = serializer.serialize_struct("ToolCall", 3)?;
         call.serialize_field("id", &self.id)?;
         call.serialize_field("type", "function")?;
-        call.serialize_field("function", &json!({"name": self.name, "arguments": self.arguments}))?;
+        call.serialize_field("function", &Function { name: &self.name, arguments: &self.arguments })?;
         call.end()
     }
 }

@@ -1,7 +1,7 @@
 use serde_json::Value as Json;
 
 use super::lenient::{self, filled, present};
-use super::{ApiError, ResponseError};
+use super::{ApiError, ResponseError, ordinary};
 
 /// A model's whole answer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,13 +44,17 @@ pub enum FinishReason {
 
 impl FinishReason {
     pub(super) fn of(choice: &Json) -> Option<Self> {
-        filled(choice, "finish_reason").map(|reason| match reason {
+        filled(choice, "finish_reason").map(Self::named)
+    }
+
+    pub(super) fn named(reason: &str) -> Self {
+        match reason {
             "stop" => Self::Stop,
             "length" => Self::Length,
             "tool_calls" | "function_call" => Self::ToolCalls,
             "content_filter" => Self::ContentFilter,
             other => Self::Other(other.to_owned()),
-        })
+        }
     }
 }
 
@@ -68,6 +72,11 @@ pub struct Usage {
 /// # Errors
 /// When the body is no JSON, is an error, or has no choice in it.
 pub fn decode_completion(body: &[u8]) -> Result<Completion, ResponseError> {
+    ordinary::read(body).map_or_else(|| read_leniently(body), Ok)
+}
+
+/// Reads an answer of any form.
+pub(super) fn read_leniently(body: &[u8]) -> Result<Completion, ResponseError> {
     let answer = parse(body)?;
     let choice = answer
         .get("choices")
