@@ -41,7 +41,7 @@ export class Inspector {
 
 	/** Takes new events of the record, in order. */
 	take(events) {
-		const follows = this.place.scrollHeight - this.place.scrollTop - this.place.clientHeight < 120;
+		const follows = this.isAtLast();
 		for (const event of events) {
 			const turn = this.turns.get(event.run) ?? this.begin(event);
 			if (event.kind === "action") this.act(turn, event);
@@ -52,7 +52,17 @@ export class Inspector {
 		this.dirty.forEach((turn) => this.draw(turn));
 		this.dirty.clear();
 		this.drawNow();
-		if (follows) this.place.scrollTop = this.place.scrollHeight;
+		if (follows) this.place.scrollTop = this.top();
+	}
+
+	/** Where the last turn begins. */
+	top() {
+		return ([...this.turns.values()].at(-1)?.element.offsetTop ?? 0) - this.place.offsetTop - 8;
+	}
+
+	/** Whether the reader has the last turn in sight, and so wants to see the next. */
+	isAtLast() {
+		return this.place.scrollTop + this.place.clientHeight > this.top();
 	}
 
 	/** Draws everything anew, in the words of the language of now. */
