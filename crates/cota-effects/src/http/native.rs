@@ -67,14 +67,10 @@ impl HttpSend for NativeHttp {
             Reach::Named => &self.named,
             Reach::Public => &self.public,
         };
-        let response = client
-            .request(request.method.clone(), request.url().clone())
-            .headers(request.headers)
-            .body(request.body)
-            .send()
-            .await
-            .map_err(classify)?;
-        Ok(HttpResponse { status: response.status(), headers: response.headers().clone(), body: body_of(response) })
+        let HttpRequest { url, reach: _, method, headers, body } = request;
+        let mut response = client.request(method, url).headers(headers).body(body).send().await.map_err(classify)?;
+        let headers = std::mem::take(response.headers_mut());
+        Ok(HttpResponse { status: response.status(), headers, body: body_of(response) })
     }
 }
 

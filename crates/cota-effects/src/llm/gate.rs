@@ -31,6 +31,10 @@ struct EndpointKey {
 impl Gates {
     /// The gate of one endpoint, the same for every call.
     pub(crate) fn of(&self, bot: &Bot, llm: &Llm) -> Arc<Gate> {
+        // Without a limit there is nothing to share, and most endpoints have none.
+        if llm.max_concurrent.is_none() && llm.rate_limit.is_none() {
+            return Arc::new(Gate::new(None, None));
+        }
         let key = EndpointKey {
             bot: bot.name().to_owned(),
             llm: llm.name.clone(),

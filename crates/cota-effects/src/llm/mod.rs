@@ -4,6 +4,7 @@
 //! says what would help.
 
 mod answer;
+mod endpoint;
 mod failure;
 mod gate;
 mod request;
@@ -19,6 +20,7 @@ use cota_core::turn::Completion;
 use cota_driver::ports::{Clock, Pieces};
 
 use crate::http::HttpSend;
+use endpoint::Endpoints;
 use failure::Failures;
 use gate::Gates;
 
@@ -26,6 +28,7 @@ use gate::Gates;
 pub(crate) struct LlmClient {
     http: Arc<dyn HttpSend>,
     clock: Arc<dyn Clock>,
+    endpoints: Endpoints,
     gates: Gates,
 }
 
@@ -45,14 +48,15 @@ pub(crate) struct Question<'a> {
 
 impl LlmClient {
     pub(crate) fn new(http: Arc<dyn HttpSend>, clock: Arc<dyn Clock>) -> Self {
-        Self { http, clock, gates: Gates::default() }
+        Self { http, clock, endpoints: Endpoints::default(), gates: Gates::default() }
     }
 
     /// Asks, and waits for the whole answer; `pieces` takes its text as it comes.
     pub(crate) async fn ask(&self, question: Question<'_>, pieces: &Pieces) -> Result<Completion, EffectError> {
         let Question { bot, llm, chat, stream, deadline } = question;
         let failures = Failures::of(llm);
-        let request = request::build(llm, chat, stream).map_err(|error| failures.unsendable(&error))?;
+        let request = self.endpoints.request(llm).and_then(|request| request::fill(request, llm, chat, stream));
+        let request = request.map_err(|error| failures.unsendable(&error))?;
         let gate = self.gates.of(bot, llm);
         // Held until the answer is there: a streamed call is running for as long as it streams.
         let _pass = gate.enter(self.clock.as_ref(), deadline).await?;

@@ -4,16 +4,15 @@ use bytes::Bytes;
 use cota_core::bot::{Llm, LlmKind};
 use cota_core::prompt::{ChatMessage, ChatRequest, Role, ToolDefinition};
 use cota_protocol::openai::{self, custom};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Method};
+use http::HeaderValue;
+use http::header::ACCEPT;
 use serde_json::Value as Json;
-use url::Url;
 
-use crate::address::{Forbidden, Reach};
+use crate::address::Forbidden;
 use crate::http::HttpRequest;
 
-const DEFAULT_BASE: &str = "https://api.openai.com/v1";
-const COMPLETIONS: &str = "/chat/completions";
+/// Most bytes of a body beside its texts, in most requests: a guess that saves the body from growing as it is written.
+const BESIDE_TEXTS_BYTES: usize = 1024;
 
 /// Why no request can be made from an endpoint's settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,38 +29,16 @@ pub(super) enum Unsendable {
     Forbidden(#[from] Forbidden),
 }
 
-/// The request for one call.
-pub(super) fn build(llm: &Llm, chat: ChatRequest, stream: bool) -> Result<HttpRequest, Unsendable> {
-    // The author wrote the address, so it may be a private one: a model on the same machine, say.
-    let mut request = HttpRequest::new(Method::POST, address(llm)?, Reach::Named)?;
-    request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+/// Makes an endpoint's request the one for a call.
+pub(super) fn fill(mut request: HttpRequest, llm: &Llm, chat: ChatRequest, stream: bool) -> Result<HttpRequest, Unsendable> {
     let accept = if stream { "text/event-stream, application/json" } else { "application/json" };
     request.headers.insert(ACCEPT, HeaderValue::from_static(accept));
-    if let Some(key) = llm.key.as_ref().filter(|key| !key.reveal().is_empty()) {
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", key.reveal())).map_err(|_| Unsendable::BadKey)?;
-        bearer.set_sensitive(true);
-        request.headers.insert(AUTHORIZATION, bearer);
-    }
-    let body = serde_json::to_vec(&body(llm, chat, stream)).map_err(|_| Unsendable::NotJson)?;
-    request.body = Bytes::from(body);
+    let texts: usize = chat.messages.iter().map(|message| message.content.len()).sum();
+    // Line breaks and quotes grow as they are escaped, by an eighth in an ordinary prompt.
+    let mut written = Vec::with_capacity(texts + texts / 8 + BESIDE_TEXTS_BYTES);
+    serde_json::to_writer(&mut written, &body(llm, chat, stream)).map_err(|_| Unsendable::NotJson)?;
+    request.body = Bytes::from(written);
     Ok(request)
-}
-
-fn address(llm: &Llm) -> Result<Url, Unsendable> {
-    let base = llm.apibase.trim();
-    match &llm.kind {
-        LlmKind::Custom if base.is_empty() => Err(Unsendable::NoBase),
-        LlmKind::Custom => Url::parse(base).map_err(|_| Unsendable::BadBase),
-        LlmKind::OpenAi | LlmKind::OpenAiRag { .. } | LlmKind::Examples => {
-            let base = if base.is_empty() { DEFAULT_BASE } else { base };
-            let mut url = Url::parse(base).map_err(|_| Unsendable::BadBase)?;
-            let path = url.path().trim_end_matches('/').to_owned();
-            if !path.ends_with(COMPLETIONS) {
-                url.set_path(&format!("{path}{COMPLETIONS}"));
-            }
-            Ok(url)
-        }
-    }
 }
 
 fn body(llm: &Llm, chat: ChatRequest, stream: bool) -> openai::ChatRequest {
@@ -121,9 +98,9 @@ fn tool(tool: ToolDefinition) -> openai::ToolDefinition {
 
 #[cfg(test)]
 mod tests {
-    use cota_core::bot::Secret;
     use serde_json::json;
 
+    use super::super::endpoint::Endpoints;
     use super::*;
     use crate::testing::llm;
 
@@ -133,44 +110,12 @@ mod tests {
     }
 
     fn sent(llm: &Llm, stream: bool) -> Json {
-        serde_json::from_slice(&build(llm, chat(), stream).unwrap().body).unwrap()
+        body_of(llm, chat(), stream)
     }
 
-    #[test]
-    fn the_base_is_completed_to_the_address() {
-        for (base, address) in [
-            ("", "https://api.openai.com/v1/chat/completions"),
-            ("https://api.example.com/v1", "https://api.example.com/v1/chat/completions"),
-            ("https://api.example.com/v1/", "https://api.example.com/v1/chat/completions"),
-            (" http://localhost:11434/v1 ", "http://localhost:11434/v1/chat/completions"),
-            ("https://api.example.com", "https://api.example.com/chat/completions"),
-            ("https://api.example.com/v1/chat/completions", "https://api.example.com/v1/chat/completions"),
-            ("https://api.example.com/v1/chat/completions/", "https://api.example.com/v1/chat/completions/"),
-            ("https://api.example.com/d%20x/?v=1", "https://api.example.com/d%20x/chat/completions?v=1"),
-        ] {
-            let request = build(&Llm { apibase: base.to_owned(), ..llm() }, chat(), false).unwrap();
-            assert_eq!(request.url().as_str(), address, "{base}");
-        }
-        let custom = Llm { kind: LlmKind::Custom, apibase: "http://localhost:9/ask".to_owned(), ..llm() };
-        assert_eq!(build(&custom, chat(), false).unwrap().url().as_str(), "http://localhost:9/ask");
-    }
-
-    #[test]
-    fn an_endpoint_that_cannot_be_asked_says_why() {
-        let fault = |llm: Llm| build(&llm, chat(), false).err().unwrap();
-        assert_eq!(fault(Llm { apibase: "localhost".to_owned(), ..llm() }), Unsendable::BadBase);
-        assert_eq!(fault(Llm { apibase: "ftp://example.com".to_owned(), ..llm() }), Unsendable::Forbidden(Forbidden::NotHttp));
-        assert_eq!(fault(Llm { apibase: "http://169.254.169.254".to_owned(), ..llm() }), Unsendable::Forbidden(Forbidden::Metadata));
-        assert_eq!(fault(Llm { apibase: String::new(), kind: LlmKind::Custom, ..llm() }), Unsendable::NoBase);
-        assert_eq!(fault(Llm { key: Some(Secret::new("a\nb")), ..llm() }), Unsendable::BadKey);
-    }
-
-    #[test]
-    fn the_key_travels_as_a_header_that_does_not_show_itself() {
-        let request = build(&Llm { key: Some(Secret::new("canary")), ..llm() }, chat(), false).unwrap();
-        assert_eq!(request.headers.get(AUTHORIZATION).unwrap(), "Bearer canary");
-        assert!(!format!("{:?}", request.headers).contains("canary"));
-        assert!(build(&Llm { key: None, ..llm() }, chat(), false).unwrap().headers.get(AUTHORIZATION).is_none());
+    fn body_of(llm: &Llm, chat: ChatRequest, stream: bool) -> Json {
+        let empty = Endpoints::default().request(llm).unwrap();
+        serde_json::from_slice(&fill(empty, llm, chat, stream).unwrap().body).unwrap()
     }
 
     #[test]
@@ -205,7 +150,7 @@ mod tests {
         let result = ChatMessage { role: Role::Tool, content: "sunny".to_owned(), tool_calls: vec![], tool_call_id: Some("c1".to_owned()) };
         let weather = ToolDefinition { name: "Weather".to_owned(), description: "d".to_owned(), parameters: json!({"type": "object"}) };
         let chat = ChatRequest { messages: vec![called, result], tools: vec![weather], max_tokens: 5, json: false };
-        let body: Json = serde_json::from_slice(&build(&llm(), chat, false).unwrap().body).unwrap();
+        let body = body_of(&llm(), chat, false);
         assert_eq!(
             body["messages"],
             json!([
