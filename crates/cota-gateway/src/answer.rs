@@ -59,6 +59,13 @@ impl<'e> AnsweredTurn<'e> {
         }
     }
 
+    /// All that the bot said, as one text: a paragraph for each time it spoke.
+    pub(crate) fn text(&self) -> Result<String, Problem> {
+        self.replies()?;
+        let said = self.actions.iter().map(|(_, action)| replies(action).map(|reply| reply.text).collect::<String>());
+        Ok(said.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n\n"))
+    }
+
     /// What the turn cost.
     pub(crate) fn usage(&self) -> Usage {
         self.end.usage

@@ -22,6 +22,7 @@ mod follow;
 mod gateway;
 pub mod identity;
 mod metrics;
+mod openai;
 mod operations;
 pub mod origin;
 mod page;

@@ -179,7 +179,11 @@ pub(crate) fn bot(gateway: &Gateway, headers: &HeaderMap, in_query: Option<&str>
     {
         return Err(Problem::new(Code::BadRequest, "the header X-Cota-Bot and `?bot=` name two bots; send one of them"));
     }
-    let named = in_header.or(in_query);
+    bot_named(gateway, in_header.or(in_query))
+}
+
+/// The bot of this name; the default one without a name.
+pub(crate) fn bot_named(gateway: &Gateway, named: Option<&str>) -> Result<BotName, Problem> {
     let name = named.map(BotName::new).transpose().map_err(|error| bad_name("the bot's name", &error))?;
     let found = gateway.conversations().bot(name.as_ref());
     found.map(|bot: std::sync::Arc<Bot>| bot.source().name.clone()).ok_or_else(|| unknown_bot(gateway, named))

@@ -38,6 +38,12 @@ const SECURITY: [(HeaderName, HeaderValue); 4] = [
 #[derive(Debug)]
 pub(crate) struct Refusal(Problem);
 
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        refusal.0
+    }
+}
+
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
         Self(problem)
@@ -65,8 +71,17 @@ impl IntoResponse for Refusal {
 /// A problem as an HTTP answer.
 #[must_use]
 pub fn problem(problem: &Problem) -> Response {
+    refuse(problem, problem, HeaderValue::from_static(problem::CONTENT_TYPE))
+}
+
+/// A problem in the shape that the clients of a channel know.
+pub(crate) fn problem_as(problem: &Problem, shape: &impl Serialize) -> Response {
+    refuse(problem, shape, HeaderValue::from_static("application/json"))
+}
+
+fn refuse(problem: &Problem, shape: &impl Serialize, content_type: HeaderValue) -> Response {
     let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = body(status, problem, HeaderValue::from_static(problem::CONTENT_TYPE));
+    let mut response = body(status, shape, content_type);
     if problem.code == Code::Unauthorized {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, BEARER);
     }

@@ -14,7 +14,7 @@ use support::world;
 
 const ADD: &str = "/add/message/c1/tracker";
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_message_is_answered_with_the_tracker_which_can_be_had_again() {
     let router = world().gateway.router();
     let request = json!({"text": "hi", "sender": "user", "sender_id": "ana", "meta_data": {"source": "web"}});

@@ -153,6 +153,23 @@ impl Fields {
         }
     }
 
+    /// A list that has to be there.
+    pub(crate) fn list(&self, name: &'static str) -> Result<&[Json], Fault> {
+        match self.present(name) {
+            Some(_) => self.optional_list(name),
+            None => Err(Fault::field(name, "is missing, it has to be a list")),
+        }
+    }
+
+    /// A list; absent means an empty one.
+    pub(crate) fn optional_list(&self, name: &'static str) -> Result<&[Json], Fault> {
+        match self.present(name) {
+            None => Ok(&[]),
+            Some(Json::Array(items)) => Ok(items),
+            Some(other) => Err(wrong_kind(name, other, "a list")),
+        }
+    }
+
     fn present(&self, name: &str) -> Option<&Json> {
         self.0.get(name).filter(|value| !value.is_null())
     }

@@ -19,7 +19,7 @@ use cota_core::event::MessageContent;
 use cota_core::ids::{BotDigest, BotName, ConversationId, ConversationKey, MessageId, Owner, SenderId, Timestamp};
 use cota_core::limits;
 use cota_core::machine::EffectError;
-use cota_core::tracker::result_text;
+use cota_core::tracker::{Tracker, result_text};
 use cota_core::turn::{Completion, Outcome, Purpose};
 use cota_driver::host::{Conversations as _, Host, Ports};
 use cota_driver::memory::MemoryStore;
@@ -61,7 +61,7 @@ fn key(id: &str) -> ConversationKey {
     ConversationKey { bot: BotName::new("parrot").unwrap(), owner: Owner::public(), id: ConversationId::new(id).unwrap() }
 }
 
-/// Says back what it hears. Where it hears `stream` it begins with pieces, where it hears `wait` it waits until it may go on, and
+/// Says back what it hears; where it hears `first`, what it heard first. Where it hears `stream` it begins with pieces, where it hears `wait` it waits until it may go on, and
 /// where it hears `flood` it goes on with a great many pieces and waits once more.
 pub(crate) struct Model {
     pub(crate) may_answer: Semaphore,
@@ -123,7 +123,11 @@ impl Effects for Model {
         let heard = tracker.latest_user().map(result_text).unwrap_or_default();
         let content = match call.purpose {
             Purpose::Utter { .. } => {
-                let text = format!("you said: {heard}");
+                let text = if heard.contains("first") {
+                    format!("first you said: {}", first_heard(&tracker))
+                } else {
+                    format!("you said: {heard}")
+                };
                 if heard.contains("stream") {
                     pieces.push("{\"text\": \"you ".to_owned());
                     pieces.push("said".to_owned());
@@ -143,6 +147,10 @@ impl Effects for Model {
         };
         Ok(Outcome::Llm(Completion { content, tool_calls: Vec::new(), prompt_tokens: 3, completion_tokens: 2 }))
     }
+}
+
+fn first_heard(tracker: &Tracker) -> String {
+    tracker.actions().find(|action| action.name == USER_UTTER).map(result_text).unwrap_or_default()
 }
 
 struct TokioClock(Instant);

@@ -2,7 +2,7 @@
 //!
 //! [`ChatRequest`] is what is posted; [`decode_completion`] reads a whole answer, [`Accumulator`] a streamed one, and
 //! [`ApiError::decode`] the body of a refusal. [`custom`] is the format's own, simpler kind of endpoint. The types here are
-//! neutral: they know nothing of a turn.
+//! neutral: they know nothing of a turn. [`server`] is the other side: bots that answer as if they were models.
 //!
 //! Servers differ in every detail that their clients do not check. An answer is taken in each shape that leaves only one
 //! meaning; where text has to be invented (a missing tool call id, absent arguments), the value is documented.
@@ -32,6 +32,7 @@ mod lenient;
 mod ordinary;
 mod request;
 mod response;
+pub mod server;
 mod stream;
 #[cfg(test)]
 mod tests;
