@@ -221,7 +221,7 @@ impl ClaimRecord {
 
     /// Whether the commit's events stand right after the log's last.
     fn is_continued_by(&self, commit: &Commit) -> bool {
-        (self.head.0 + 1..).zip(&commit.events).all(|(seq, event)| event.seq.0 == seq)
+        (self.head.0 + 1..).zip(commit.events.iter()).all(|(seq, event)| event.seq.0 == seq)
     }
 
     /// The commit was written before, under this epoch, and its answer lost: what became of the claim with it.

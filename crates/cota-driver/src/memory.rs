@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
@@ -44,7 +44,9 @@ impl MemoryStore {
         let mut conversation = Conversation::new(now);
         past.iter().for_each(|event| conversation.tracker.apply(event));
         conversation.record.head = conversation.tracker.head;
-        conversation.log = past;
+        if !past.is_empty() {
+            conversation.log.push(past.into());
+        }
         let store = Self::new();
         if let Some(shard) = store.shard(key) {
             lock(shard).insert(key.clone(), conversation);
@@ -116,7 +118,7 @@ impl Store for MemoryStore {
 
     async fn events(&self, key: &ConversationKey, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {
         self.with(key, |shard| {
-            shard.get(key).map_or_else(Vec::new, |conversation| conversation.after(after).take(limit).cloned().collect())
+            shard.get(key).map_or_else(Vec::new, |conversation| events_after(&conversation.log, after).take(limit).cloned().collect())
         })
     }
 
@@ -149,7 +151,8 @@ struct Conversation {
     record: ClaimRecord,
     inbox: BTreeMap<Position, InboxMessage>,
     messages: HashMap<(SenderId, MessageId), Recorded>,
-    log: Vec<Event>,
+    /// The commits' events, none of them empty.
+    log: Vec<Arc<[Event]>>,
     tracker: Tracker,
     saved: Option<Vec<u8>>,
 }
@@ -198,12 +201,13 @@ impl Conversation {
     }
 
     fn write(&mut self, commit: &Commit, progress: Progress, follow_up: Option<Position>) {
-        self.log.extend(commit.events.iter().cloned());
+        if !commit.events.is_empty() {
+            self.log.push(Arc::clone(&commit.events));
+        }
         if let Some(snapshot) = &commit.snapshot {
             self.tracker = snapshot.clone();
         }
-        let behind = self.log.partition_point(|event| event.seq <= self.tracker.head);
-        self.log.iter().skip(behind).for_each(|event| self.tracker.apply(event));
+        events_after(&self.log, self.tracker.head).for_each(|event| self.tracker.apply(event));
         self.saved = match &commit.run {
             RunState::Put(run) => Some(run.clone()),
             RunState::Clear => None,
@@ -230,10 +234,11 @@ impl Conversation {
     fn waiting(&self) -> Vec<InboxMessage> {
         self.inbox.values().cloned().collect()
     }
+}
 
-    fn after(&self, seq: Seq) -> impl Iterator<Item = &Event> {
-        self.log.iter().skip(usize::try_from(seq.0).unwrap_or(usize::MAX))
-    }
+fn events_after(log: &[Arc<[Event]>], seq: Seq) -> impl Iterator<Item = &Event> {
+    let behind = log.partition_point(|commit| commit.last().is_none_or(|last| last.seq <= seq));
+    log.iter().skip(behind).flat_map(|commit| commit.iter()).skip_while(move |event| event.seq <= seq)
 }
 
 fn run_of(key: &ConversationKey, message: &InboxMessage) -> RunId {

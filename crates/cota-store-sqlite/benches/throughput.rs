@@ -84,7 +84,7 @@ async fn finish_turn(store: &dyn Store, key: &cota_core::ids::ConversationKey, c
 
 /// A turn's end as a bot with an LLM writes it: two steps, two calls.
 fn with_trace(mut commit: Commit) -> Commit {
-    for event in &mut commit.events {
+    for event in Arc::make_mut(&mut commit.events) {
         if let EventBody::TurnEnd(end) = &mut event.body {
             let step = |action: &str, purpose: &str| StepTrace {
                 seq: Seq(1),

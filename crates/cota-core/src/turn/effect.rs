@@ -177,8 +177,8 @@ pub enum Fragment {
 pub struct Commit {
     /// `{run}/{n}`.
     pub commit_id: CommitId,
-    /// What goes into the log at head + 1 and on.
-    pub events: Vec<Event>,
+    /// What goes into the log at head + 1 and on, shared by all who write it or pass it on.
+    pub events: Arc<[Event]>,
     /// The saved run afterwards.
     pub run: RunState,
     /// The state to load instead of the events up to it.

@@ -1,5 +1,7 @@
 //! The machine: what the driver does next, and what its inputs change.
 
+use std::sync::Arc;
+
 use super::effect::{Commit, Effect, Outcome, RunState, Then};
 use super::state::{Pending, Phase, Progress, State};
 use super::{Context, Cx, Fragment, Invocation, SuspendedTurn, Turn, TurnReport, TurnStep, Write, WriteProgress, fallback_reason};
@@ -295,7 +297,7 @@ impl Turn {
         match serde_json::to_vec(&saved) {
             Ok(bytes) => {
                 let run = RunState::Put(bytes);
-                self.write(Commit { commit_id, events: Vec::new(), run, snapshot: None, answered: Vec::new(), follow_up: None, then });
+                self.write(Commit { commit_id, events: Arc::default(), run, snapshot: None, answered: Vec::new(), follow_up: None, then });
             }
             // Plain data always serializes; if it did not, nothing may be performed that nobody could resume.
             Err(_) => self.fall_back(cx, fallback_reason::UNUSABLE_ANSWER),

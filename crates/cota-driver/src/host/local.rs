@@ -213,14 +213,14 @@ impl Outlet for Host {
     }
 
     fn durable(&self, key: &ConversationKey, commit: &Commit, _head: Seq) {
-        for event in &commit.events {
+        for event in commit.events.iter() {
             match &event.body {
                 EventBody::TurnEnd(end) => self.metrics.turn_ended(end),
                 EventBody::Action(_) | EventBody::Control(_) => {}
             }
         }
         if !commit.events.is_empty() {
-            self.hub.publish(key, &Update::Durable(commit.events.as_slice().into()));
+            self.hub.publish(key, &Update::Durable(Arc::clone(&commit.events)));
         }
     }
 

@@ -146,7 +146,7 @@ impl Outlet for OneTurn<'_> {
     }
 
     fn durable(&self, _key: &ConversationKey, commit: &Commit, _head: Seq) {
-        for event in &commit.events {
+        for event in commit.events.iter() {
             match &event.body {
                 EventBody::TurnEnd(end) => self.metrics.turn_ended(end),
                 EventBody::Action(_) | EventBody::Control(_) => {}

@@ -14,7 +14,7 @@ pub(super) async fn a_finish_answers_its_message(world: World) {
     let commit = world.finishing(&claim, 1).await;
     let committed = world.commit(&claim, &commit, &going_on(T0)).await.unwrap();
     assert_eq!((committed.head, committed.next), (Seq(3), Next::Released { ring: false }));
-    assert_eq!(world.events().await, commit.events);
+    assert_eq!(world.events().await, *commit.events);
     assert_eq!(world.progress("m1").await, Some(Progress::Answered { first: Seq(1), last: Seq(3) }));
     assert!(world.load().await.inbox.is_empty());
     assert_eq!(world.load().await.tracker.head, Seq(3));
@@ -64,7 +64,7 @@ pub(super) async fn a_driver_that_does_not_go_on_releases_and_rings(world: World
 
 pub(super) async fn a_repeated_commit_is_written_once(world: World) {
     let claim = world.drive("m1").await;
-    let held = Commit { events: vec![said(&claim, 1, "one moment")], ..checkpoint(&claim, 1, b"run") };
+    let held = Commit { events: [said(&claim, 1, "one moment")].into(), ..checkpoint(&claim, 1, b"run") };
     for _ in 0..3 {
         let committed = world.commit(&claim, &held, &going_on(T0)).await.unwrap();
         assert_eq!((committed.head, committed.next), (Seq(1), Next::Held));
@@ -97,7 +97,7 @@ pub(super) async fn a_repeated_finish_still_hands_the_claim_on(world: World) {
 pub(super) async fn a_repeated_commit_with_the_same_id_ignores_other_content(world: World) {
     let claim = world.drive("m1").await;
     world.commit(&claim, &checkpoint(&claim, 1, b"first"), &going_on(T0)).await.unwrap();
-    let other = Commit { events: vec![said(&claim, 1, "no")], ..checkpoint(&claim, 1, b"second") };
+    let other = Commit { events: [said(&claim, 1, "no")].into(), ..checkpoint(&claim, 1, b"second") };
     assert_eq!(world.commit(&claim, &other, &going_on(T0)).await.unwrap().head, Seq(0));
     assert_eq!(world.load().await.saved.as_deref(), Some(&b"first"[..]));
     let second = world.take("b", T0.plus_ms(2 * LEASE_MS)).await.claim;
@@ -151,7 +151,7 @@ pub(super) async fn several_messages_share_one_answer(world: World) {
 pub(super) async fn an_answer_spans_every_commit_of_its_run(world: World) {
     let first = world.drive("m1").await;
     world.wait("m2").await;
-    let held = Commit { events: vec![said(&first, 1, "one"), said(&first, 2, "two")], ..checkpoint(&first, 1, b"run") };
+    let held = Commit { events: [said(&first, 1, "one"), said(&first, 2, "two")].into(), ..checkpoint(&first, 1, b"run") };
     world.commit(&first, &held, &going_on(T0)).await.unwrap();
     let second = world.take("b", T0.plus_ms(2 * LEASE_MS)).await.claim;
     let (third, _) = handed_on(world.finish(&second, 2).await);

@@ -245,7 +245,7 @@ impl Side {
 
     fn tracker_after(&self, commit: &Commit) -> Tracker {
         let mut tracker = Tracker::default();
-        self.model.log.iter().chain(&commit.events).for_each(|event| tracker.apply(event));
+        self.model.log.iter().chain(commit.events.iter()).for_each(|event| tracker.apply(event));
         tracker
     }
 

@@ -1,5 +1,7 @@
 //! What was written comes back, whole and in order.
 
+use std::sync::Arc;
+
 use cota_core::bot::USER_UTTER;
 use cota_core::event::{Event, EventBody, MessageContent, ResultItem};
 use cota_core::ids::Seq;
@@ -81,11 +83,11 @@ pub(super) async fn every_character_and_number_comes_back(world: World) {
         assert_eq!(loaded.inbox, [message.at_position(position)]);
         let item = ResultItem { metadata: metadata.clone(), ..ResultItem::text(text.clone()) };
         let mut commit = world.finishing(&claimed.claim, 1).await;
-        if let Some(first) = commit.events.first_mut() {
+        if let Some(first) = Arc::make_mut(&mut commit.events).first_mut() {
             *first = action(&claimed.claim, first.seq.0, USER_UTTER, vec![item]);
         }
         world.commit(&claimed.claim, &commit, &going_on(T0)).await.unwrap();
-        assert_eq!(world.store.events(&world.key, loaded.tracker.head, 9).await.unwrap(), commit.events);
+        assert_eq!(world.store.events(&world.key, loaded.tracker.head, 9).await.unwrap(), *commit.events);
     }
 }
 
@@ -93,7 +95,7 @@ pub(super) async fn a_turn_larger_than_an_item_of_a_service_comes_back(world: Wo
     let claim = world.drive("m1").await;
     let large = "0123456789abcdef".repeat(450 * 1024 / 16);
     let events = vec![said(&claim, 1, &large), said(&claim, 2, "small"), said(&claim, 3, &large)];
-    let held = Commit { events: events.clone(), ..checkpoint(&claim, 1, large.as_bytes()) };
+    let held = Commit { events: events.clone().into(), ..checkpoint(&claim, 1, large.as_bytes()) };
     world.commit(&claim, &held, &going_on(T0)).await.unwrap();
     assert_eq!(world.events().await, events);
     assert_eq!(world.store.events(&world.key, Seq(1), 1).await.unwrap(), events[1..2]);

@@ -99,13 +99,13 @@ pub fn finish(claim: &Claim, n: u32, head: Seq, messages: &[InboxMessage]) -> Co
         usage: Usage::default(),
         steps: Vec::new(),
     };
-    let events = vec![
+    let events = [
         action(claim, head.0 + 1, USER_UTTER, heard),
         action(claim, head.0 + 2, BOT_UTTER, vec![ResultItem::text("noted")]),
         event(claim, head.0 + 3, EventBody::TurnEnd(Box::new(end))),
     ];
     Commit {
-        events,
+        events: events.into(),
         run: RunState::Clear,
         answered: messages.iter().map(answered).collect(),
         then: Then::Finish,
@@ -117,7 +117,7 @@ pub fn finish(claim: &Claim, n: u32, head: Seq, messages: &[InboxMessage]) -> Co
 pub fn checkpoint(claim: &Claim, n: u32, run: &[u8]) -> Commit {
     Commit {
         commit_id: CommitId(format!("{}/{n}", claim.run).into()),
-        events: Vec::new(),
+        events: [].into(),
         run: RunState::Put(run.to_vec()),
         snapshot: None,
         answered: Vec::new(),

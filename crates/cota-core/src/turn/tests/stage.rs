@@ -191,7 +191,7 @@ impl Stage {
                 TurnStep::Emit(fragment) => played.shown.push(fragment),
                 TurnStep::Abort(_) => {}
                 TurnStep::Commit(commit) => {
-                    played.events.extend(commit.events.clone());
+                    played.events.extend(commit.events.iter().cloned());
                     let head = self.tracker.head;
                     let finished = commit.then == Then::Finish;
                     played.commits.push(commit);
