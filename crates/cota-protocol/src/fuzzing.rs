@@ -1,9 +1,12 @@
 //! The fuzzed functions: what holds for any bytes at all. The property tests and the fuzz targets run the same ones.
 
+use cota_core::ids::Timestamp;
 use cota_core::limits::{IMAGE_BYTES, MESSAGE_BYTES};
 
 use crate::openai::{self, Accumulator, ApiError};
 use crate::rest::MessageRequest;
+use crate::socketio::engine::{Data, Transport, decode_payload, encode_payload};
+use crate::socketio::{self, MOST_ATTACHMENTS, Session, Settings};
 use crate::sse::{Decoder, Event, EventTooLarge};
 use crate::websocket::{ClientFrame, FRAME_BYTES};
 
@@ -74,6 +77,31 @@ pub fn stream(data: &[u8]) {
     assert!(pieces.len() <= MAX_ANSWER_BYTES, "an answer is over the bound");
     if let Ok(completion) = answer.finish() {
         assert_eq!(completion.content.unwrap_or_default(), pieces, "the pieces are not the answer");
+    }
+}
+
+/// What a client of Socket.IO sends, as a body and as a frame: what is read can be written, and a connection ends once at most.
+pub fn socketio(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let packets: Vec<_> = decode_payload(&text).filter_map(Result::ok).collect();
+    if !packets.is_empty() {
+        let again = decode_payload(&encode_payload(&packets)).collect::<Result<Vec<_>, _>>();
+        assert_eq!(again, Ok(packets), "a body was changed by being written and read");
+    }
+    if let Ok((packet, attachments)) = socketio::Packet::decode(&text) {
+        assert!(attachments <= MOST_ATTACHMENTS, "a packet has too many attachments");
+        let again = socketio::Packet::decode(&packet.to_string()).map(|(packet, _)| packet);
+        assert!(attachments > 0 || again == Ok(packet), "a packet was changed by being written and read");
+    }
+    for transport in [Transport::Polling, Transport::WebSocket] {
+        let mut session = Session::new("sid", transport, Settings::default(), Timestamp(0));
+        let refused = session.receive_body(data, Timestamp(0)).is_err();
+        assert!(refused || transport == Transport::Polling, "a body was taken beside a socket");
+        session.receive_frame(Data::Text(text.clone().into_owned()), Timestamp(0));
+        session.receive_frame(Data::Binary(data.to_vec()), Timestamp(0));
+        let events: Vec<_> = std::iter::from_fn(|| session.next_event()).collect();
+        let ends = events.iter().filter(|event| matches!(event, socketio::Event::Closed(_))).count();
+        assert_eq!(ends, usize::from(session.is_closed()), "a connection ends once, and says so");
     }
 }
 
@@ -191,6 +219,8 @@ mod tests {
         fn any_json_is_an_answer_or_an_error(json in json()) {
             super::completion(&json);
             super::client_frame(&json);
+            super::socketio(&[b"42[\"message\",", json.as_slice(), b"]"].concat());
+            super::socketio(&[b"2[\"message\",", json.as_slice(), b"]"].concat());
             super::stream(&[b"data: ", json.as_slice(), b"\n\ndata: [DONE]\n\n"].concat());
         }
 
@@ -200,6 +230,7 @@ mod tests {
             super::stream(&bytes);
             super::completion(&bytes);
             super::client_frame(&bytes);
+            super::socketio(&bytes);
         }
     }
 }
