@@ -1,16 +1,19 @@
 //! The platform's own prompts, for whatever an author left out, in the bot's language.
 
+use std::sync::OnceLock;
+
+use super::Template;
 use crate::bot::Language;
 
 /// Every text that the platform itself says to a model.
 pub(super) struct Defaults {
-    pub(super) select: &'static str,
+    pub(super) select: DefaultPrompt,
     pub(super) select_system: &'static str,
-    pub(super) fill: &'static str,
+    pub(super) fill: DefaultPrompt,
     pub(super) fill_system: &'static str,
-    pub(super) utter: &'static str,
-    pub(super) ask_slot: &'static str,
-    pub(super) proxy_user: &'static str,
+    pub(super) utter: DefaultPrompt,
+    pub(super) ask_slot: DefaultPrompt,
+    pub(super) proxy_user: DefaultPrompt,
     pub(super) choose_system: &'static str,
     /// Before the thoughts of matching examples in `tools` mode.
     pub(super) choose_examples: &'static str,
@@ -18,6 +21,22 @@ pub(super) struct Defaults {
     pub(super) choose_missing: &'static str,
     /// Around the fault of an answer that is asked for once more.
     pub(super) repair: (&'static str, &'static str),
+}
+
+/// A prompt that is parsed when it is first used, and then kept: every turn of a bot without prompts of its own asks for it.
+pub(super) struct DefaultPrompt {
+    pub(super) text: &'static str,
+    parsed: OnceLock<Template>,
+}
+
+impl DefaultPrompt {
+    const fn new(text: &'static str) -> Self {
+        Self { text, parsed: OnceLock::new() }
+    }
+
+    pub(super) fn template(&self) -> &Template {
+        self.parsed.get_or_init(|| Template::parse(self.text).0)
+    }
 }
 
 impl Defaults {
@@ -30,7 +49,8 @@ impl Defaults {
 }
 
 static ENGLISH: Defaults = Defaults {
-    select: r#"You decide what an assistant does next.
+    select: DefaultPrompt::new(
+        r#"You decide what an assistant does next.
 
 The assistant: {{task_description}}
 
@@ -52,8 +72,10 @@ Choose one action by its name.
 
 Answer with one JSON object and nothing else:
 {"thought": "why", "action": "its name", "slots": {"slot": "value"}}"#,
+    ),
     select_system: "You choose an assistant's next action. You answer with one JSON object and nothing else.",
-    fill: r#"The form {{current_form_name}} is being filled in: {{current_form_description}}
+    fill: DefaultPrompt::new(
+        r#"The form {{current_form_name}} is being filled in: {{current_form_description}}
 
 Its slots:
 {{current_form_slot_descriptions}}
@@ -68,8 +90,10 @@ Give the values that the user has stated. A later statement overrides an earlier
 
 Answer with one JSON object whose keys are slots, and nothing else:
 {"slot": "value"}"#,
+    ),
     fill_system: "You take the values of a form's slots from a conversation. You answer with one JSON object and nothing else.",
-    utter: r#"Write what you say to the user next.
+    utter: DefaultPrompt::new(
+        r#"Write what you say to the user next.
 
 What this message is for: {{current_action_description}}
 
@@ -85,7 +109,9 @@ This conversation so far:
 
 Answer with one JSON object and nothing else:
 {"thought": "why you say it", "text": "what you say"}"#,
-    ask_slot: r#"The form {{current_form_name}} still lacks a value: {{current_form_description}}
+    ),
+    ask_slot: DefaultPrompt::new(
+        r#"The form {{current_form_name}} still lacks a value: {{current_form_description}}
 
 Its slots, in the order in which they are asked for:
 {{current_form_slot_descriptions}}
@@ -100,7 +126,9 @@ Ask the user for the first slot that is missing, in one short sentence and in th
 
 Answer with one JSON object and nothing else:
 {"thought": "what is missing", "text": "your question"}"#,
-    proxy_user: r#"You play the user in a conversation with an assistant. The assistant: {{task_description}}
+    ),
+    proxy_user: DefaultPrompt::new(
+        r#"You play the user in a conversation with an assistant. The assistant: {{task_description}}
 
 The conversation so far:
 {{history_messages}}
@@ -109,6 +137,7 @@ Write the user's next message, short and natural. Once the user has what they ca
 
 Answer with one JSON object and nothing else:
 {"thought": "why you say it", "text": "what you say", "state": "continue or stop"}"#,
+    ),
     choose_system: "\
 Call a tool when it helps the user. Pass only values that the user has stated; leave the others out and do not guess. If a call \
 reports missing values, ask the user for the first of them. Otherwise answer the user in plain text, briefly, in their language. \
@@ -119,7 +148,8 @@ Rely on what the tools returned; if one returned an error, say that it did not w
 };
 
 static CHINESE: Defaults = Defaults {
-    select: r#"由你决定助手的下一步动作。
+    select: DefaultPrompt::new(
+        r#"由你决定助手的下一步动作。
 
 助手：{{task_description}}
 
@@ -141,8 +171,10 @@ static CHINESE: Defaults = Defaults {
 
 只输出一个 JSON 对象，不要输出其他内容：
 {"thought": "理由", "action": "动作名称", "slots": {"槽位": "值"}}"#,
+    ),
     select_system: "你负责选择助手的下一个动作，只输出一个 JSON 对象。",
-    fill: r#"正在填写表单 {{current_form_name}}：{{current_form_description}}
+    fill: DefaultPrompt::new(
+        r#"正在填写表单 {{current_form_name}}：{{current_form_description}}
 
 槽位：
 {{current_form_slot_descriptions}}
@@ -157,8 +189,10 @@ static CHINESE: Defaults = Defaults {
 
 只输出一个以槽位为键的 JSON 对象，不要输出其他内容：
 {"槽位": "值"}"#,
+    ),
     fill_system: "你负责从对话中找出表单各个槽位的值，只输出一个 JSON 对象。",
-    utter: r#"请写出你接下来要对用户说的话。
+    utter: DefaultPrompt::new(
+        r#"请写出你接下来要对用户说的话。
 
 这句话的用途：{{current_action_description}}
 
@@ -174,7 +208,9 @@ static CHINESE: Defaults = Defaults {
 
 只输出一个 JSON 对象，不要输出其他内容：
 {"thought": "为什么这样说", "text": "要说的话"}"#,
-    ask_slot: r#"表单 {{current_form_name}} 还缺少内容：{{current_form_description}}
+    ),
+    ask_slot: DefaultPrompt::new(
+        r#"表单 {{current_form_name}} 还缺少内容：{{current_form_description}}
 
 槽位，按询问的顺序：
 {{current_form_slot_descriptions}}
@@ -189,7 +225,9 @@ static CHINESE: Defaults = Defaults {
 
 只输出一个 JSON 对象，不要输出其他内容：
 {"thought": "缺少什么", "text": "要问的话"}"#,
-    proxy_user: r#"你在扮演用户，与一个助手对话。助手：{{task_description}}
+    ),
+    proxy_user: DefaultPrompt::new(
+        r#"你在扮演用户，与一个助手对话。助手：{{task_description}}
 
 目前的对话：
 {{history_messages}}
@@ -198,6 +236,7 @@ static CHINESE: Defaults = Defaults {
 
 只输出一个 JSON 对象，不要输出其他内容：
 {"thought": "为什么这样说", "text": "要说的话", "state": "continue 或 stop"}"#,
+    ),
     choose_system: "\
 需要时调用工具。只传用户说过的值，其余的不要填，也不要猜测。如果调用结果提示缺少内容，就向用户询问其中第一项。\
 其他情况直接用用户的语言简短作答。以工具返回的内容为准；如果返回了错误，就说明没有成功。",

@@ -10,8 +10,6 @@ mod template;
 mod tools;
 mod variables;
 
-use std::borrow::Cow;
-
 use serde_json::Value as Json;
 
 pub(crate) use history::one_line;
@@ -115,7 +113,7 @@ pub fn request(bot: &Bot, tracker: &Tracker, call: &LlmCall) -> ChatRequest {
         Purpose::Choose => messages.extend(tools::history(bot, tracker, defaults)),
         Purpose::Think { .. } => messages.push(ChatMessage::of(Role::User, history::formless(tracker, history_bytes(bot)))),
         Purpose::Select | Purpose::Fill { .. } | Purpose::Utter { .. } | Purpose::ProxyUser => {
-            let prompt = template(bot, &call.purpose).map(|template| variables::render(&template, bot, tracker, call));
+            let prompt = template(bot, &call.purpose).map(|template| variables::render(template, bot, tracker, call));
             messages.push(ChatMessage::of(Role::User, prompt.unwrap_or_default()));
         }
     }
@@ -145,18 +143,18 @@ fn system(bot: &Bot, call: &LlmCall, defaults: &Defaults) -> String {
 }
 
 /// The author's prompt for a purpose, else the default one.
-fn template<'b>(bot: &'b Bot, purpose: &Purpose) -> Option<Cow<'b, Template>> {
+fn template<'b>(bot: &'b Bot, purpose: &Purpose) -> Option<&'b Template> {
     let of = |action: &str| bot.action(action).and_then(|action: &Action| action.prompt.as_ref());
     let defaults = Defaults::of(bot.source().language);
     let (authored, default) = match purpose {
-        Purpose::Select => (of(SELECTOR), defaults.select),
-        Purpose::Fill { form } => (of(form), defaults.fill),
-        Purpose::Utter { slot: Some(question), .. } => (slot_prompt(bot, question), defaults.ask_slot),
-        Purpose::Utter { action, slot: None } => (of(action).or_else(|| of(BOT_UTTER)), defaults.utter),
-        Purpose::ProxyUser => (of(USER_UTTER), defaults.proxy_user),
+        Purpose::Select => (of(SELECTOR), &defaults.select),
+        Purpose::Fill { form } => (of(form), &defaults.fill),
+        Purpose::Utter { slot: Some(question), .. } => (slot_prompt(bot, question), &defaults.ask_slot),
+        Purpose::Utter { action, slot: None } => (of(action).or_else(|| of(BOT_UTTER)), &defaults.utter),
+        Purpose::ProxyUser => (of(USER_UTTER), &defaults.proxy_user),
         Purpose::Choose | Purpose::Think { .. } => return None,
     };
-    Some(authored.map_or_else(|| Cow::Owned(Template::parse(default).0), Cow::Borrowed))
+    Some(authored.unwrap_or_else(|| default.template()))
 }
 
 fn slot_prompt<'b>(bot: &'b Bot, question: &SlotQuestion) -> Option<&'b Template> {

@@ -179,8 +179,8 @@ fn each_purpose_has_its_system_message_and_a_default_prompt_in_the_bots_language
             assert!(prompt.content.contains(shape) && prompt.content.contains("tomorrow"), "{}", prompt.content);
             assert!(request.json && request.tools.is_empty() && request.max_tokens == 500);
         }
-        for default in [defaults.select, defaults.fill, defaults.utter, defaults.ask_slot, defaults.proxy_user] {
-            assert_eq!(Template::parse(default).1, []);
+        for default in [&defaults.select, &defaults.fill, &defaults.utter, &defaults.ask_slot, &defaults.proxy_user] {
+            assert_eq!(Template::parse(default.text).1, []);
         }
     }
 }

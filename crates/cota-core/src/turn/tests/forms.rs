@@ -101,10 +101,7 @@ fn an_effect_that_changes_the_world_is_saved_before_it_is_performed() {
         .say("book Oslo", [picks("Book"), says(r#"{"city": "Oslo"}"#), Answer::Executes("done"), picks("BotUtter"), utters("Booked.")]);
     assert_eq!(played.commits.iter().map(|commit| commit.then).collect::<Vec<_>>(), [Then::Hold, Then::Finish]);
     let run = played.commits[0].commit_id.0.split('/').next().unwrap();
-    assert_eq!(
-        played.commits.iter().map(|commit| &*commit.commit_id.0).collect::<Vec<_>>(),
-        [format!("{run}/0"), format!("{run}/1")]
-    );
+    assert_eq!(played.commits.iter().map(|commit| &*commit.commit_id.0).collect::<Vec<_>>(), [format!("{run}/0"), format!("{run}/1")]);
 }
 
 #[test]
