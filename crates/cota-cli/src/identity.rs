@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::arguments::Arguments;
 use crate::failure::Failure;
-use crate::native::KeySetAt;
+use crate::native::{KeySetAt, SystemChance};
 
 /// What the settings say of identity.
 pub(crate) struct IdentitySettings {
@@ -53,7 +53,7 @@ impl IdentitySettings {
         if keys.is_empty() && self.tokens.is_none() {
             return if is_private { Ok(Access::Off) } else { Err(open_to_others()) };
         }
-        let identities = Identities::new(ledger, clock);
+        let identities = Identities::new(ledger, clock, Arc::new(SystemChance));
         Ok(Access::On(Arc::new(match self.tokens {
             Some(tokens) => identities.with_tokens(tokens.open(http)?),
             None => identities,

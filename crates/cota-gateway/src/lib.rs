@@ -10,7 +10,7 @@
 //!
 //! - [`Gateway`]: the routes and what they share. [`Options`]: what a deployment decides.
 //! - [`Access`]: who a caller is. [`identity`]: how it proves that. [`origin`]: which pages may open a socket.
-//! - [`websocket`]: COTA's frames over any socket.
+//! - [`websocket`]: COTA's frames over any socket. [`socketio`]: the same as events, and Rasa's.
 //! - Inside, a module for each channel: `conversations`, `rasa`, `tracker_routes`, `openai`, `sse`. Those that answer a
 //!   request with a turn send and wait in one place, `wait`; those that follow a conversation do so with `follow`.
 
@@ -26,10 +26,12 @@ mod openai;
 mod operations;
 pub mod origin;
 mod page;
+mod passes;
 mod rasa;
 mod request;
 mod respond;
 mod routes;
+pub mod socketio;
 mod tracker_routes;
 mod view;
 mod wait;

@@ -32,6 +32,7 @@ pub(crate) struct Asked {
     pub(crate) limit: Option<String>,
     pub(crate) stream: Option<String>,
     pub(crate) conversation_ids: Option<String>,
+    pub(crate) ticket: Option<String>,
 }
 
 /// A request to a bot: which one, and who asks.

@@ -15,7 +15,7 @@ use crate::conversations::{forget, post_message, show, show_events, show_message
 use crate::gateway::Gateway;
 use crate::operations::{document, health, metrics, ready, version};
 use crate::page::{self, home};
-use crate::{openai, rasa, respond, tracker_routes};
+use crate::{openai, passes, rasa, respond, tracker_routes};
 
 /// Every route. The OpenAPI document describes the same ones, which a test proves.
 pub(crate) fn table() -> Vec<(&'static str, MethodRouter<Gateway>)> {
@@ -34,6 +34,8 @@ pub(crate) fn table() -> Vec<(&'static str, MethodRouter<Gateway>)> {
         ("/get/conversations/{id}/tracker", get(tracker_routes::show_tracker)),
         ("/get/latest/utter/conversations", get(tracker_routes::list_latest)),
         ("/get/history/message/conversation/{id}", get(tracker_routes::list_history)),
+        ("/v1/tickets", post(passes::issue_ticket)),
+        ("/v1/conversations/{id}/invitations", post(passes::invite)),
         ("/v1/conversations/{id}", get(show).delete(forget)),
         ("/v1/conversations/{id}/events", get(show_events)),
         ("/v1/conversations/{id}/messages", post(post_message)),

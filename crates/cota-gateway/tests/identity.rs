@@ -6,6 +6,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -15,12 +16,14 @@ use hmac::{Hmac, Mac as _};
 use http::{HeaderValue, Request, StatusCode, header};
 use serde_json::{Value as Json, json};
 use sha2::Sha256;
+use tokio::time::timeout;
 
 use cota_core::bot::OnBusy;
 use cota_core::ids::Timestamp;
 use cota_driver::host::Conversations as _;
 use cota_driver::ledger::{Ledger as _, MemoryLedger};
 use cota_gateway::identity::{Chance, Identities, NoChance, Tokens, keys};
+use cota_gateway::websocket::{Opening, Session};
 use cota_gateway::{Access, Scopes};
 
 use client::{MESSAGES, answer, ask, body, get, post};
@@ -52,7 +55,7 @@ impl Guarded {
         let ledger = Arc::<MemoryLedger>::default();
         let world = world_with(OnBusy::Queue, |options| {
             let tokens = Tokens::with_secret(SECRET).unwrap().of_issuer("us");
-            let identities = Identities::new(ledger.clone(), options.clock.clone()).with_tokens(tokens);
+            let identities = Identities::new(ledger.clone(), options.clock.clone(), Arc::<Counting>::default()).with_tokens(tokens);
             options.access = Access::On(Arc::new(identities));
         });
         Self { router: world.gateway.router(), world, ledger, chance: Counting::default() }
@@ -198,4 +201,148 @@ async fn a_revoked_key_is_let_in_no_more() {
     keys::revoke(guarded.ledger.as_ref(), id, START).await.unwrap().unwrap();
     assert!(guarded.ledger.list("", START).await.unwrap().is_empty());
     assert_eq!(guarded.ask(&key, get("/v1/conversations/c1?sender_id=ana")).await.0, StatusCode::UNAUTHORIZED);
+}
+
+impl Guarded {
+    async fn ticket(&self, bearer: &str, query: &str) -> String {
+        let (status, made) = self.ask(bearer, empty_post(&format!("/v1/tickets{query}"))).await;
+        assert_eq!((status, &made["expires_in"]), (StatusCode::CREATED, &json!(60)), "{made}");
+        made["ticket"].as_str().unwrap().to_owned()
+    }
+
+    async fn invitation(&self, bearer: &str, conversation: &str) -> String {
+        let (status, made) = self.ask(bearer, empty_post(&format!("/v1/conversations/{conversation}/invitations"))).await;
+        assert_eq!((status, &made["conversation_id"]), (StatusCode::CREATED, &json!(conversation)), "{made}");
+        made["token"].as_str().unwrap().to_owned()
+    }
+
+    async fn open(&self, uri: &str) -> Result<Socket, StatusCode> {
+        let mut parts = get(uri).into_parts().0;
+        parts.headers.insert(header::HOST, HeaderValue::from_static("localhost"));
+        self.world.gateway.admit(&mut parts).await.map_err(|problem| StatusCode::from_u16(problem.status()).unwrap())?;
+        match self.world.gateway.open(&parts) {
+            Opening::Session(session) => Ok(Socket(*session)),
+            Opening::Refused(response) => Err(response.status()),
+            Opening::MissingSender => panic!("{uri} names no sender"),
+        }
+    }
+
+    /// A socket of somebody who came with a ticket.
+    async fn socket(&self, sub: &str) -> Socket {
+        let ticket = self.ticket(&token(sub, "chat"), "").await;
+        let mut socket = self.open(&format!("/websocket?ticket={ticket}")).await.unwrap();
+        assert_eq!(socket.next().await["sender_id"], sub);
+        socket
+    }
+}
+
+struct Socket(Session);
+
+impl Socket {
+    async fn send(&mut self, frame: Json) -> Json {
+        self.0.handle(&frame.to_string()).await;
+        self.next().await
+    }
+
+    async fn next(&mut self) -> Json {
+        let frame = timeout(Duration::from_secs(10), self.0.next()).await.expect("no frame came");
+        serde_json::from_str(&frame.encode()).unwrap()
+    }
+}
+
+fn empty_post(uri: &str) -> Request<Body> {
+    Request::post(uri).body(Body::empty()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ticket_opens_one_socket_within_a_minute() {
+    let guarded = Guarded::new();
+    let (ana, key) = (token("ana", "chat"), guarded.key(Scopes::CHAT).await);
+    assert_eq!(guarded.open("/websocket?sender_id=ana").await.err(), Some(StatusCode::UNAUTHORIZED));
+    assert_eq!(guarded.open("/websocket?ticket=none").await.err(), Some(StatusCode::UNAUTHORIZED));
+    let ticket = guarded.ticket(&ana, "").await;
+    let uri = format!("/websocket?sender_id=ana&ticket={ticket}");
+    assert!(guarded.open(&uri).await.is_ok());
+    assert_eq!(guarded.open(&uri).await.err(), Some(StatusCode::UNAUTHORIZED), "it was used");
+    let ticket = guarded.ticket(&ana, "").await;
+    assert_eq!(guarded.open(&format!("/websocket?sender_id=bo&ticket={ticket}")).await.err(), Some(StatusCode::FORBIDDEN));
+    let late = guarded.ticket(&ana, "").await;
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(guarded.open(&format!("/websocket?ticket={late}")).await.err(), Some(StatusCode::UNAUTHORIZED), "it has expired");
+    // A backend's ticket is for the one it names.
+    assert_eq!(guarded.ask(&key, empty_post("/v1/tickets")).await.0, StatusCode::BAD_REQUEST);
+    let ticket = guarded.ticket(&key, "?sender_id=cy").await;
+    assert_eq!(guarded.open(&format!("/websocket?ticket={ticket}")).await.unwrap().next().await["sender_id"], "cy");
+    // It is for what cannot send headers, and makes nothing new.
+    let ticket = guarded.ticket(&ana, "").await;
+    assert_eq!(answer(&guarded.router, empty_post(&format!("/v1/tickets?ticket={ticket}"))).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(answer(&guarded.router, empty_post("/v1/tickets")).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(guarded.ask(&token("ana", "inspect"), empty_post("/v1/tickets")).await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invitation_lets_one_socket_into_one_conversation() {
+    let guarded = Guarded::new();
+    let ana = token("ana", "chat");
+    let mut at_home = guarded.socket("ana").await;
+    assert_eq!(at_home.send(json!({"type": "join", "session_id": "s1"})).await["type"], "join_confirm");
+    let invitation = guarded.invitation(&ana, "s1").await;
+    let (mut bo, mut cy) = (guarded.socket("bo").await, guarded.socket("cy").await);
+    // Without it, and for another session, it is the guest's own conversation or none.
+    assert_eq!(bo.send(json!({"type": "join", "session_id": "s1"})).await["room_info"]["user_count"], 1);
+    assert_eq!(bo.send(json!({"type": "join", "session_id": "s2", "token": invitation})).await["code"], "forbidden");
+    assert_eq!(bo.send(json!({"type": "join", "session_id": "s1", "token": "none"})).await["code"], "forbidden");
+    let joined = bo.send(json!({"type": "join", "session_id": "s1", "token": invitation})).await;
+    assert_eq!((&joined["type"], &joined["room_info"]["users"]), (&json!("join_confirm"), &json!(["ana", "bo"])));
+    assert_eq!(at_home.next().await["user_id"], "bo");
+    // It is used up.
+    assert_eq!(cy.send(json!({"type": "join", "session_id": "s1", "token": invitation})).await["code"], "forbidden");
+    // The guest speaks as itself, and the host hears it.
+    assert_eq!(bo.send(json!({"type": "text", "session_id": "s1", "sender_id": "ana", "text": "hi"})).await["code"], "forbidden");
+    let said = bo.send(json!({"type": "text", "session_id": "s1", "text": "hi", "message_id": "m1"})).await;
+    assert_eq!((&said["text"], &said["sender_id"]), (&json!("hi"), &json!("bo")));
+    assert_eq!((at_home.next().await["text"].clone(), at_home.next().await["text"].clone()), (json!("hi"), json!("you said: hi")));
+    // It holds for that socket alone.
+    assert_eq!(guarded.ask(&token("bo", "chat"), get("/v1/conversations/s1")).await.0, StatusCode::NOT_FOUND);
+    let mut again = guarded.socket("bo").await;
+    assert_eq!(again.send(json!({"type": "join", "session_id": "s1"})).await["room_info"]["users"], json!(["bo"]));
+    let late = guarded.invitation(&ana, "s1").await;
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    assert_eq!(again.send(json!({"type": "join", "session_id": "s1", "token": late})).await["code"], "forbidden");
+}
+
+#[tokio::test]
+async fn without_identity_there_is_nothing_to_make_a_token_for() {
+    let router = world_with(OnBusy::Queue, |_| {}).gateway.router();
+    for uri in ["/v1/tickets", "/v1/conversations/c1/invitations"] {
+        assert_eq!(answer(&router, empty_post(uri)).await.0, StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test]
+async fn a_page_may_use_the_server_only_from_where_it_is_allowed() {
+    let router = world_with(OnBusy::Queue, |options| options.hosts = vec!["bot.example".to_owned()]).gateway.router();
+    for (host, origin, expected) in [
+        ("localhost", None, StatusCode::OK),
+        ("127.0.0.1:5005", Some("http://127.0.0.1:5005"), StatusCode::OK),
+        ("bot.example", Some("https://bot.example"), StatusCode::OK),
+        ("rebound.example", None, StatusCode::FORBIDDEN),
+        ("rebound.example", Some("http://rebound.example"), StatusCode::FORBIDDEN),
+        ("localhost", Some("https://evil.example"), StatusCode::FORBIDDEN),
+        ("localhost", Some("null"), StatusCode::FORBIDDEN),
+        ("bot.example.evil.example", Some("https://bot.example"), StatusCode::FORBIDDEN),
+    ] {
+        for method in ["GET", "OPTIONS"] {
+            let request = Request::builder().method(method).uri("/health").header(header::HOST, host);
+            let request = request.header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST");
+            let request = origin.into_iter().fold(request, |request, origin| request.header(header::ORIGIN, origin));
+            let response = ask(&router, request.body(Body::empty()).unwrap()).await;
+            let expected = if method == "OPTIONS" && expected.is_success() { StatusCode::NO_CONTENT } else { expected };
+            assert_eq!(response.status(), expected, "{method} {host} from {origin:?}");
+            let may_read = response.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN).map(|origin| origin.to_str().unwrap());
+            assert_eq!(may_read, origin.filter(|_| expected.is_success()), "{method} {host} from {origin:?}");
+            assert!(!response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
+            assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        }
+    }
 }

@@ -6,11 +6,13 @@ mod support;
 use std::time::Duration;
 
 use axum::body::Body;
+use futures_util::FutureExt as _;
 use http::{Request, StatusCode, header};
 use serde_json::{Value as Json, json};
 use tokio::time::timeout;
 
 use cota_core::bot::OnBusy;
+use cota_gateway::problem;
 use cota_gateway::websocket::{Opening, Session};
 use support::{FLOOD, World, two_processes, world, world_with};
 
@@ -20,7 +22,11 @@ struct Client(Session);
 fn opening(world: &World, uri: &str, origin: Option<&str>, host: &str) -> Opening {
     let request = Request::get(uri).header(header::HOST, host);
     let request = origin.into_iter().fold(request, |request, origin| request.header(header::ORIGIN, origin));
-    world.gateway.open(&request.body(Body::empty()).unwrap().into_parts().0)
+    let mut parts = request.body(Body::empty()).unwrap().into_parts().0;
+    match world.gateway.admit(&mut parts).now_or_never().expect("without identity there is nothing to wait for") {
+        Ok(()) => world.gateway.open(&parts),
+        Err(refused) => Opening::Refused(problem(&refused)),
+    }
 }
 
 impl Client {

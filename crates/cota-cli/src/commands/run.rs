@@ -42,6 +42,7 @@ goes on. SIGTERM and SIGINT let the running turns finish.
   --jwks FILE|URL          take JWTs that a key of this JSON Web Key Set has signed (RS256, ES256)
   --jwt-issuer ISS         take only JWTs of this issuer; needed with --jwks
   --jwt-audience AUD       take only JWTs for this audience; needed with --jwks
+  --allow-hosts NAMES      names under which this server is reached, and sites whose pages may use it, with commas
   --insecure-no-identity   identify nobody, whatever keys there are, on an address that others can reach, too: everybody
                            may read and write every conversation
 
@@ -52,7 +53,7 @@ only this machine may reach the server.
 Each option has a variable, such as COTA_PORT; an option comes before its variable, both before endpoints.yml.
 ",
     takes: Takes {
-        options: &["host", "port", "store", "durability", "log-level", "log-format", "jwks", "jwt-issuer", "jwt-audience"],
+        options: &["host", "port", "store", "durability", "log-level", "log-format", "jwks", "jwt-issuer", "jwt-audience", "allow-hosts"],
         switches: &["insecure-no-identity"],
         words: usize::MAX,
     },
@@ -75,6 +76,8 @@ struct Settings {
     /// How problems of bots are told.
     tell: Tell,
     identity: IdentitySettings,
+    /// Further names of the server and of sites.
+    hosts: Vec<String>,
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -93,11 +96,13 @@ impl Settings {
         let port = arguments.parsed("port", "a number from 0 to 65535")?.unwrap_or(PORT);
         let levels = [("normal", Durability::Normal), ("full", Durability::Full)];
         let durability = arguments.choice("durability", &levels, Durability::Normal)?;
+        let hosts = arguments.setting("allow-hosts").unwrap_or_default();
+        let hosts = hosts.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
         let tell = match format {
             Format::Text => bots::tell_diagnostics,
             Format::Json => bots::log_diagnostics,
         };
-        Ok(Self { host, port, store: arguments.store()?, durability, tell, identity: IdentitySettings::of(arguments)? })
+        Ok(Self { host, port, store: arguments.store()?, durability, tell, identity: IdentitySettings::of(arguments)?, hosts })
     }
 }
 
@@ -119,7 +124,9 @@ async fn serve(settings: Settings, folders: Arc<Folders>, opened: &[Opened]) -> 
     }
     tracing::info!(bots = ?folders.names(), store = %place, "serving");
     print_line(format_args!("Listening on http://{address}"))?;
-    let options = Options { access, hosts: vec![settings.host], ..Options::new(Arc::new(clock), holder.0) };
+    let mut hosts = settings.hosts;
+    hosts.push(settings.host);
+    let options = Options { access, hosts, ..Options::new(Arc::new(clock), holder.0) };
     tokio::spawn(keep_fresh(folders, effects, settings.tell));
     tokio::spawn(take_up(Arc::clone(&host)));
     tokio::select! {

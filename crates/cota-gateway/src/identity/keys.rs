@@ -191,7 +191,7 @@ mod tests {
         let check = |text: &str| now(known.check(&ledger, text, Timestamp(2)));
         assert_eq!(check(&text), Ok(Known { speaker: Speaker::Backend, scopes: Scopes::CHAT }));
         let id = &key.id;
-        let cut = &text[..text.len() - 1];
+        let cut = text.get(..text.len() - 1).unwrap();
         for wrong in
             [cut, &format!("{text}0"), &text.to_uppercase(), "cota_", "cota__", &format!("cota_{id}"), &format!("cota_{id}_"), "cota_x_y"]
         {

@@ -1,10 +1,11 @@
-//! How callers prove who they are: API keys and JSON Web Tokens.
+//! How callers prove who they are: API keys, JSON Web Tokens, and the tickets and invitations that stand for them.
 //!
 //! What a proof allows is [`Access`](crate::Access)'s; here it is only checked. Neither proofs nor what they claim are ever
 //! logged or told in an error.
 
 mod jwt;
 pub mod keys;
+mod passes;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use cota_driver::ports::Clock;
 use cota_protocol::problem::{Code, Problem};
 
 pub use jwt::{FetchKeys, InvalidKeys, Tokens};
+pub(crate) use passes::{INVITATION_SECONDS, TICKET_SECONDS};
 
 use crate::access::Known;
 use keys::KnownKeys;
@@ -35,15 +37,16 @@ pub struct NoChance;
 pub struct Identities {
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
+    chance: Arc<dyn Chance>,
     keys: KnownKeys,
     tokens: Option<Tokens>,
 }
 
 impl Identities {
-    /// Callers that come with an API key of this ledger.
+    /// Callers that come with an API key of this ledger. Tickets and invitations are made of `chance`.
     #[must_use]
-    pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> Self {
-        Self { ledger, clock, keys: KnownKeys::default(), tokens: None }
+    pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, chance: Arc<dyn Chance>) -> Self {
+        Self { ledger, clock, chance, keys: KnownKeys::default(), tokens: None }
     }
 
     /// And callers that come with such a JWT.

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, poll_fn};
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use cota_core::event::{InboxMessage, MessageContent};
-use cota_core::ids::{BotName, ConversationId, ConversationKey, MessageId, Position, SenderId, Seq};
+use cota_core::ids::{BotName, ConversationId, ConversationKey, MessageId, Owner, Position, SenderId, Seq};
 use cota_driver::host::Sent;
 use cota_driver::store::{NewMessage, Progress};
 use cota_protocol::problem::{Code, Problem};
@@ -17,7 +17,7 @@ use cota_protocol::websocket::{ClientFrame, FrameError, ImageFrame, JoinFrame, L
 use super::render;
 use super::room::Room;
 use super::rooms::Seat;
-use crate::access::Identity;
+use crate::access::{Access, Identity};
 use crate::follow;
 use crate::gateway::Gateway;
 use crate::respond;
@@ -35,6 +35,8 @@ pub struct Session {
     gateway: Gateway,
     bot: BotName,
     identity: Identity,
+    /// The conversations of others that an invitation let this socket into, and whose they are.
+    invited: HashMap<ConversationId, Owner>,
     seat: Seat,
     notices: mpsc::Receiver<ServerFrame>,
     rooms: Vec<Room>,
@@ -48,7 +50,17 @@ impl Session {
         let (seat, notices) = gateway.rooms().seat(identity.sender.clone());
         gateway.sockets().fetch_add(1, Ordering::Relaxed);
         let login = ServerFrame::Login { sender_id: identity.sender.clone(), timestamp: gateway.now() };
-        Self { gateway, bot, identity, seat, notices, rooms: Vec::new(), ready: VecDeque::from([login]), look: None }
+        Self {
+            gateway,
+            bot,
+            identity,
+            invited: HashMap::new(),
+            seat,
+            notices,
+            rooms: Vec::new(),
+            ready: VecDeque::from([login]),
+            look: None,
+        }
     }
 
     /// Takes what the client sent.
@@ -106,6 +118,11 @@ impl Session {
 
     async fn join(&mut self, frame: JoinFrame) -> Result<(), Problem> {
         self.check_sender(frame.sender_id.as_ref())?;
+        if let (Some(token), Access::On(identities)) = (&frame.token, &self.gateway.options().access) {
+            let owner = identities.accept(token, &self.key(&frame.session_id)).await?;
+            self.leave_room(&frame.session_id);
+            self.invited.insert(frame.session_id.clone(), owner);
+        }
         self.enter(&frame.session_id, frame.stream, frame.after).await?;
         let room_info = self.gateway.rooms().enter(&self.key(&frame.session_id), &self.seat);
         self.ready.push_back(ServerFrame::JoinConfirm {
@@ -140,14 +157,18 @@ impl Session {
 
     fn leave(&mut self, frame: &LeaveFrame) -> Result<(), Problem> {
         self.check_sender(frame.sender_id.as_ref())?;
-        self.rooms.retain(|room| room.session != frame.session_id);
-        self.gateway.rooms().leave(&self.key(&frame.session_id), &self.seat);
+        self.leave_room(&frame.session_id);
         self.ready.push_back(ServerFrame::LeaveConfirm {
             session_id: frame.session_id.clone(),
             room_id: frame.session_id.to_string(),
             timestamp: self.gateway.now(),
         });
         Ok(())
+    }
+
+    fn leave_room(&mut self, session: &ConversationId) {
+        self.rooms.retain(|room| room.session != *session);
+        self.gateway.rooms().leave(&self.key(session), &self.seat);
     }
 
     async fn say(
@@ -249,7 +270,8 @@ impl Session {
     }
 
     fn key(&self, session: &ConversationId) -> ConversationKey {
-        ConversationKey { bot: self.bot.clone(), owner: self.identity.owner.clone(), id: session.clone() }
+        let owner = self.invited.get(session).unwrap_or(&self.identity.owner);
+        ConversationKey { bot: self.bot.clone(), owner: owner.clone(), id: session.clone() }
     }
 
     fn check_sender(&self, sender: Option<&SenderId>) -> Result<(), Problem> {

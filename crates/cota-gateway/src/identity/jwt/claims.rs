@@ -8,8 +8,8 @@ use cota_protocol::problem::Problem;
 use crate::access::{Known, Scopes, Speaker};
 use crate::identity::unauthorized;
 
-/// By how much the clocks of issuer and server may differ, in milliseconds.
-const LEEWAY_MS: f64 = 60_000.0;
+/// By how much the clocks of issuer and server may differ, in seconds.
+const LEEWAY: f64 = 60.0;
 
 /// The claims that this server looks at.
 #[derive(Deserialize)]
@@ -46,12 +46,11 @@ impl Claims {
 
     /// Who this is, if the token is for this server and now.
     pub(super) fn known(&self, issuer: Option<&str>, audience: Option<&str>, now: Timestamp) -> Result<Known, Problem> {
-        let now_ms = now.as_seconds() * 1000.0;
-        // A time that is no number compares to nothing, so it is refused in both cases.
-        if !(self.exp * 1000.0 + LEEWAY_MS > now_ms) {
+        let now = now.as_seconds();
+        if self.exp + LEEWAY <= now {
             return Err(unauthorized("the token has expired; get a new one"));
         }
-        if self.nbf.is_some_and(|from| !(from * 1000.0 - LEEWAY_MS <= now_ms)) {
+        if self.nbf.is_some_and(|from| from - LEEWAY > now) {
             return Err(unauthorized("the token does not hold yet; the clocks of its issuer and this server may differ"));
         }
         if issuer.is_some() && self.iss.as_deref() != issuer {

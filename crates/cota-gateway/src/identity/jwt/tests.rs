@@ -100,10 +100,12 @@ fn claims() -> Json {
 /// The claims with one of them as this instead; without it for null.
 fn with(name: &str, value: Json) -> Json {
     let mut claims = claims();
-    match value {
-        Json::Null => claims.as_object_mut().unwrap().remove(name),
-        value => claims.as_object_mut().unwrap().insert(name.to_owned(), value),
-    };
+    let members = claims.as_object_mut().unwrap();
+    if value.is_null() {
+        members.remove(name);
+    } else {
+        members.insert(name.to_owned(), value);
+    }
     claims
 }
 
