@@ -1,61 +1,83 @@
-// Signing in, as a server with identity asks for it. What stands between page and server here refuses what has no key.
+// Signing in, where the server wants to know who speaks.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { createHmac } from "node:crypto";
+import path from "node:path";
 import { after, test } from "node:test";
 import axe from "axe-core";
-import { closeBrowser, example, say, serve, shoot, start, until } from "./support.mjs";
+import { closeBrowser, example, folder, say, serve, shoot, start, transcript, until } from "./support.mjs";
 
 after(closeBrowser);
 
-/** A JSON Web Token that says who speaks; nobody checks it here. */
-const part = (json) => Buffer.from(JSON.stringify(json)).toString("base64url");
-const TOKEN = `${part({ alg: "HS256" })}.${part({ sub: "zoë" })}.c2ln`;
+const SECRET = "a secret of the tests that is long enough for HS256";
 
-/** Refuses requests without `key` and sockets without an unused ticket. */
-async function guard(page, key) {
-  const seen = { tickets: [], sockets: [] };
-  await page.route("**/v1/**", async (route) => {
-    const request = route.request();
-    if ((await request.headerValue("authorization")) !== `Bearer ${key}`) {
-      return route.fulfill({ status: 401, contentType: "application/problem+json", body: JSON.stringify({ status: 401, code: "unauthorized" }) });
-    }
-    if (!request.url().includes("/v1/tickets")) return route.continue();
-    const ticket = `ticket-${seen.tickets.length}`;
-    seen.tickets.push(ticket);
-    return route.fulfill({ status: 200, contentType: "application/json", body: JSON.stringify({ ticket }) });
-  });
-  await page.routeWebSocket(/\/websocket/, (socket) => {
-    const { searchParams } = new URL(socket.url());
-    seen.sockets.push({ ticket: searchParams.get("ticket"), sender: searchParams.get("sender_id") });
-    if (seen.tickets.includes(searchParams.get("ticket"))) socket.connectToServer();
-    else socket.close();
-  });
-  return seen;
+/** A JSON Web Token, good for an hour. */
+function token(claims) {
+  const encode = (json) => Buffer.from(JSON.stringify(json)).toString("base64url");
+  const signed = `${encode({ alg: "HS256", typ: "JWT" })}.${encode({ exp: Math.floor(Date.now() / 1000) + 3600, ...claims })}`;
+  return `${signed}.${createHmac("sha256", SECRET).update(signed).digest("base64url")}`;
 }
 
-test("a server that wants to know who speaks is told, and its sockets get a new ticket each", async (t) => {
-  const { url } = await serve(t, example("weather"));
+async function signIn(page, key) {
+  await page.locator("#sign-in").waitFor();
+  await page.locator("#key").fill(key);
+  await page.locator("#key").press("Enter");
+}
+
+test("with a token, after a wrong one, and every socket with a ticket of its own", async (t) => {
+  const { url } = await serve(t, example("weather"), { secret: SECRET });
   const page = await start(t);
-  const seen = await guard(page, TOKEN);
+  const sockets = [];
+  page.on("websocket", (socket) => sockets.push(new URL(socket.url()).searchParams));
   await page.goto(url);
   await page.locator("#sign-in").waitFor();
   await page.evaluate(axe.source);
   assert.deepEqual(await page.evaluate(async () => (await window.axe.run()).violations.map((fault) => fault.id)), []);
   await shoot(page, "sign-in");
-
-  await page.locator("#key").fill("a wrong key");
-  await page.locator("#key").press("Enter");
+  await signIn(page, "a wrong one");
   await page.getByText("This key was not accepted.").waitFor();
-  await page.locator("#key").fill(TOKEN);
-  await page.locator("#key").press("Enter");
+
+  const zoe = token({ sub: "zoë", scope: "chat inspect" });
+  await signIn(page, zoe);
   await page.locator("#state.open").waitFor();
   assert.equal(await say(page, "thanks"), "You are welcome!");
-  await page.locator(".turn .sum", { hasText: "replied" }).waitFor();
+  await page.locator(".step .cause").first().waitFor();
   await page.reload();
   await until(page, () => document.querySelectorAll("#messages .bot").length === 1);
+  const admitted = sockets.filter((asked) => asked.has("ticket"));
+  assert.ok(admitted.length >= 2 && admitted.every((asked) => asked.get("sender_id") === "zoë"));
+  assert.equal(new Set(admitted.map((asked) => asked.get("ticket"))).size, admitted.length);
+  assert.equal(await page.evaluate((token) => JSON.stringify(localStorage).includes(token), zoe), false);
+});
 
-  const admitted = seen.sockets.filter((socket) => socket.ticket);
-  assert.deepEqual(new Set(admitted.map((socket) => socket.sender)), new Set(["zoë"]));
-  assert.equal(new Set(admitted.map((socket) => socket.ticket)).size, admitted.length);
-  assert.equal(await page.evaluate((token) => JSON.stringify(localStorage).includes(token), TOKEN), false);
+test("without the scope the inspector shows what was done, not why, and says so", async (t) => {
+  const { url } = await serve(t, example("weather"), { secret: SECRET });
+  const page = await start(t);
+  await page.goto(url);
+  await signIn(page, token({ sub: "ann", scope: "chat" }));
+  await page.locator("#state.open").waitFor();
+  await say(page, "thanks");
+  await page.locator(".turn").getByText("The inspector needs the scope “inspect”.").waitFor();
+  assert.deepEqual([await page.locator(".step").count(), await page.locator(".cause, blockquote, .call").count()], [3, 0]);
+});
+
+test("with an API key, and nobody else reads the conversation", async (t) => {
+  const store = `sqlite:${path.join(folder(t), "cota.db")}`;
+  const made = execFileSync(process.env.COTA_BIN, ["key", "create", "--scopes", "chat,inspect", "--store", store, "--format", "json"], { encoding: "utf8" });
+  const { url } = await serve(t, example("weather"), { store, secret: SECRET });
+  const page = await start(t);
+  await page.goto(url);
+  await signIn(page, JSON.parse(made).key);
+  await page.locator("#state.open").waitFor();
+  assert.equal(await say(page, "thanks"), "You are welcome!");
+  await page.locator(".step .cause").first().waitFor();
+
+  const other = await start(t);
+  await other.goto(page.url());
+  await signIn(other, token({ sub: "mallory", scope: "chat inspect" }));
+  await other.locator("#state.open").waitFor();
+  await say(other, "hello");
+  assert.deepEqual((await transcript(other)).map((line) => line.split(":")[0]), ["mine", "bot"]);
+  assert.equal((await transcript(page)).length, 2);
 });

@@ -36,10 +36,10 @@ export function changed(t, of, files) {
 }
 
 /** `cota run` as a child process. `stop()` is as hard as `kill -9`. */
-export async function serve(t, bots, { store = "memory", port = 0, llm } = {}) {
+export async function serve(t, bots, { store = "memory", port = 0, llm, secret } = {}) {
   const child = spawn(process.env.COTA_BIN, ["run", ...[bots].flat(), "--port", port, "--store", store, "--log-level", "warn"], {
     cwd: folder(t),
-    env: { ...process.env, COTA_TEST_LLM: llm?.apibase ?? "http://127.0.0.1:9/v1" },
+    env: { ...process.env, COTA_TEST_LLM: llm?.apibase ?? "http://127.0.0.1:9/v1", ...(secret && { COTA_JWT_SECRET: secret }) },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const stop = async () => {
