@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,10 +12,14 @@ use http::Request;
 use serde_json::{Value as Json, json};
 use tokio::time::timeout;
 
+use cota_core::bot::OnBusy;
+use cota_driver::ledger::MemoryLedger;
+use cota_gateway::identity::{Chance, Identities, NoChance, keys};
 use cota_gateway::socketio::{Connection, Names};
+use cota_gateway::{Access, Scopes};
 use cota_protocol::socketio::engine::{Data, Transport};
 use cota_protocol::socketio::{Arguments, Body as Said, Namespace, Packet, RequestError};
-use support::{World, world};
+use support::{START, World, world, world_with};
 
 /// A client on a socket.
 struct Client(Connection);
@@ -30,11 +35,17 @@ impl Client {
     }
 
     async fn open_at(world: &World, name: &str, uri: &str) -> Self {
+        let mut client = Self::knock(world, name, uri, "").await;
+        assert_eq!(client.text().await, format!("40{{\"sid\":\"{name}\"}}"));
+        client
+    }
+
+    /// Opens a connection and asks to enter the main namespace.
+    async fn knock(world: &World, name: &str, uri: &str, auth: &str) -> Self {
         let parts = Request::get(uri).body(Body::empty()).unwrap().into_parts().0;
         let mut client = Self(world.gateway.open_socketio(&parts, Transport::WebSocket, names(name)).unwrap());
         assert!(client.text().await.starts_with('0'));
-        client.send("40").await;
-        assert_eq!(client.text().await, format!("40{{\"sid\":\"{name}\"}}"));
+        client.send(&format!("40{auth}")).await;
         client
     }
 
@@ -227,4 +238,40 @@ async fn who_does_not_read_is_asked_for_no_more() {
     connection.next().await;
     let Some(Data::Text(login)) = connection.engine().next_frame() else { panic!("the login did not come") };
     assert!(login.starts_with("42[\"login\""));
+}
+
+/// The same bytes again and again.
+struct Certain;
+
+impl Chance for Certain {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoChance> {
+        bytes.fill(7);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn where_callers_are_identified_a_token_says_who_enters() {
+    let ledger = Arc::<MemoryLedger>::default();
+    let world = world_with(OnBusy::Queue, |options| {
+        options.access = Access::On(Arc::new(Identities::new(ledger.clone(), options.clock.clone(), Arc::new(Certain))));
+    });
+    let key = keys::create(ledger.as_ref(), &Certain, "test", Scopes::CHAT, START, None).await.ok().unwrap().text;
+    for (auth, detail) in [("", "`auth.token`"), ("{\"token\":\"no\"}", "API key"), ("{\"token\":7}", "`auth.token`")] {
+        let mut client = Client::knock(&world, "a", "/socket.io/", auth).await;
+        let text = client.text().await;
+        let refusal: Json = serde_json::from_str(text.strip_prefix("44").unwrap()).unwrap();
+        assert_eq!(refusal["data"]["code"], "unauthorized");
+        assert!(refusal["message"].as_str().unwrap().contains(detail), "{refusal}");
+        client.emit("session_request", json!({"session_id": "s1"})).await;
+        assert!(client.0.engine().next_frame().is_none(), "who was not let in is not heard");
+    }
+    let auth = json!({ "token": key }).to_string();
+    let mut client = Client::knock(&world, "a", "/socket.io/", &auth).await;
+    assert_eq!(client.text().await, "40{\"sid\":\"a\"}");
+    let refused = client.ask("session_request", json!({"session_id": "s1"})).await;
+    assert_eq!(refused["code"], "missing_sender", "a backend says for whom it speaks");
+    client.emit("login", json!({"user_id": "ana"})).await;
+    assert_eq!(client.events(1).await, ["login ana"]);
+    assert_eq!(client.ask("session_request", json!({"session_id": "s1"})).await["status"], "ok");
 }

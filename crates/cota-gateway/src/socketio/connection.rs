@@ -11,6 +11,7 @@ use cota_protocol::websocket::ServerFrame;
 use super::channel::Channel;
 use crate::access::{Access, Caller, Known};
 use crate::gateway::Gateway;
+use crate::identity::unauthorized;
 
 /// One connection: the machine of the protocol, and the channel behind its main namespace.
 pub struct Connection {
@@ -36,9 +37,11 @@ pub(super) struct Visitor {
 impl Visitor {
     /// Who connects: what its `token` proves, else what the headers prove.
     async fn caller(&self, access: &Access, auth: &Map<String, Json>) -> Result<Caller, Problem> {
-        let by_token = match (access, auth.get("token").and_then(Json::as_str)) {
-            (Access::On(identities), Some(token)) => Some(identities.identify(token).await?),
-            (Access::On(_) | Access::Off, _) => None,
+        let token = auth.get("token").and_then(Json::as_str);
+        let by_token = match (access, token, &self.known) {
+            (Access::On(identities), Some(token), _) => Some(identities.identify(token).await?),
+            (Access::On(_), None, None) => return Err(unauthorized("say who you are: send an API key or a JWT as `auth.token`")),
+            (Access::On(_), None, Some(_)) | (Access::Off, _, _) => None,
         };
         access.caller(by_token.as_ref().or(self.known.as_ref()), self.named.as_deref())
     }
