@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { bot, closeBrowser, example, model, open, record, say, serve, shoot, start, transcript, until, write } from "./support.mjs";
+import { bot, closeBrowser, example, model, open, record, say, serve, shoot, transcript, until, write } from "./support.mjs";
 
 after(closeBrowser);
 
@@ -106,10 +106,7 @@ test("two people in one conversation see each other's messages once", async (t) 
 
 test("where there are several bots, one is picked, and a conversation stays with its bot", async (t) => {
   const { url } = await serve(t, [example("weather"), example("weather-zh")]);
-  const page = await start(t);
-  const data = ["weather", "weather-zh"].map((id) => ({ id, object: "model" }));
-  await page.route("**/v1/models*", (route) => route.fulfill({ status: 200, contentType: "application/json", body: JSON.stringify({ object: "list", data }) }));
-  await page.goto(url);
+  const page = await open(t, url);
   await page.locator("#bot").waitFor();
   assert.equal(await say(page, "thanks"), "You are welcome!");
   await page.locator("#bot").selectOption("weather-zh");
