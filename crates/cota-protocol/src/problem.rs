@@ -227,7 +227,10 @@ mod tests {
     #[test]
     fn what_may_work_later_is_transient() {
         let transient: Vec<_> = Code::ALL.iter().filter(|code| code.is_transient()).map(|code| code.as_str()).collect();
-        assert_eq!(transient, ["busy", "queue_full", "rate_limited", "store_unavailable", "identity_unavailable", "shutting_down", "timeout"]);
+        assert_eq!(
+            transient,
+            ["busy", "queue_full", "rate_limited", "store_unavailable", "identity_unavailable", "shutting_down", "timeout"]
+        );
     }
 
     #[test]

@@ -65,7 +65,8 @@ pub async fn bind(host: &str, port: u16) -> Result<TcpListener, ServerError> {
 pub async fn serve(listener: TcpListener, host: Arc<Host>, options: Options, shutdown: impl Future<Output = ()>) {
     let gateway = Gateway::new(host.clone(), options);
     let closer = Closer::new();
-    let router = gateway.router_with(socket::router(gateway.clone(), closer.clone()).merge(socketio::router(gateway.clone(), closer.clone())));
+    let router =
+        gateway.router_with(socket::router(gateway.clone(), closer.clone()).merge(socketio::router(gateway.clone(), closer.clone())));
     connections::accept(listener, router, &closer, shutdown).await;
     tracing::info!("stopping: running turns finish");
     host.stop().await;
