@@ -10,6 +10,7 @@ use cota_protocol::problem::{Code, Problem};
 
 use crate::access::Access;
 use crate::routes;
+use crate::sse::Streams;
 use crate::websocket::Rooms;
 
 /// How long a request waits for its turn where nobody says, in milliseconds: below the two minutes of common proxies.
@@ -47,6 +48,7 @@ struct Shared {
     options: Options,
     ids: MessageIds,
     rooms: Rooms,
+    streams: Streams,
     sockets: AtomicU64,
 }
 
@@ -55,7 +57,14 @@ impl Gateway {
     #[must_use]
     pub fn new(conversations: Arc<dyn Conversations>, options: Options) -> Self {
         let ids = MessageIds::new(&options.instance, options.clock.now());
-        Self(Arc::new(Shared { conversations, options, ids, rooms: Rooms::default(), sockets: AtomicU64::new(0) }))
+        Self(Arc::new(Shared {
+            conversations,
+            options,
+            ids,
+            rooms: Rooms::default(),
+            streams: Streams::default(),
+            sockets: AtomicU64::new(0),
+        }))
     }
 
     /// Every route but the WebSocket's upgrade, which each target does in its own way (see [`Gateway::open`]).
@@ -86,6 +95,11 @@ impl Gateway {
 
     pub(crate) fn rooms(&self) -> &Rooms {
         &self.0.rooms
+    }
+
+    /// The open event streams.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.0.streams
     }
 
     /// The open sockets.

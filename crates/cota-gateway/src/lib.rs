@@ -32,6 +32,7 @@ mod request;
 mod respond;
 mod routes;
 pub mod socketio;
+mod sse;
 mod tracker_routes;
 mod view;
 mod wait;

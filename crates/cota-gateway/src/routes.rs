@@ -15,7 +15,7 @@ use crate::conversations::{forget, post_message, show, show_events, show_message
 use crate::gateway::Gateway;
 use crate::operations::{document, health, metrics, ready, version};
 use crate::page::{self, home};
-use crate::{openai, passes, rasa, respond, tracker_routes};
+use crate::{openai, passes, rasa, respond, sse, tracker_routes};
 
 /// Every route. The OpenAPI document describes the same ones, which a test proves.
 pub(crate) fn table() -> Vec<(&'static str, MethodRouter<Gateway>)> {
@@ -28,6 +28,8 @@ pub(crate) fn table() -> Vec<(&'static str, MethodRouter<Gateway>)> {
         ("/openapi.json", get(document)),
         ("/v1/chat/completions", post(openai::complete).layer(DefaultBodyLimit::max(openai::BODY_BYTES))),
         ("/v1/models", get(openai::list_models)),
+        ("/sse", get(sse::open)),
+        ("/sse/message", post(sse::take)),
         ("/webhooks/rest/", get(rasa::status)),
         ("/webhooks/rest/webhook", post(rasa::webhook)),
         ("/add/message/{id}/tracker", post(tracker_routes::add_message)),

@@ -4,60 +4,13 @@
 mod client;
 mod support;
 
-use std::time::Duration;
+use axum::body::Body;
+use http::{Request, StatusCode};
+use serde_json::json;
 
-use axum::Router;
-use axum::body::{Body, BodyDataStream};
-use futures_util::StreamExt as _;
-use http::{Request, StatusCode, header};
-use serde_json::{Value as Json, json};
-use tokio::time::timeout;
-
-use client::{MESSAGES, answer, ask, get, post};
+use client::{MESSAGES, Reading, answer, ask, get, post};
 use cota_core::bot::OnBusy;
-use cota_protocol::sse::{Decoder, Event};
 use support::{world, world_with};
-
-/// A stream being read.
-struct Reading {
-    body: BodyDataStream,
-    decoder: Decoder,
-}
-
-impl Reading {
-    async fn open(router: &Router, mut request: Request<Body>) -> Self {
-        request.headers_mut().insert(header::ACCEPT, "text/event-stream".parse().unwrap());
-        let response = ask(router, request).await;
-        assert_eq!((response.status(), response.headers()[header::CONTENT_TYPE].to_str().unwrap()), (StatusCode::OK, "text/event-stream"));
-        Self { body: response.into_body().into_data_stream(), decoder: Decoder::new(1024 * 1024) }
-    }
-
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.decoder.next_event().unwrap() {
-                return Some(event);
-            }
-            let bytes = timeout(Duration::from_secs(10), self.body.next()).await.expect("the stream says nothing")?;
-            self.decoder.feed(&bytes.unwrap());
-        }
-    }
-
-    /// The next event's name, id and payload.
-    async fn event(&mut self) -> (String, Option<u64>, Json) {
-        let event = self.next().await.expect("the stream ended");
-        let id = event.id.map(|id| id.parse().unwrap());
-        (event.event.unwrap(), id, serde_json::from_str(&event.data).unwrap())
-    }
-
-    /// The names and ids of all events to the end.
-    async fn rest(mut self) -> Vec<(String, Option<u64>)> {
-        let mut rest = Vec::new();
-        while let Some(event) = self.next().await {
-            rest.push((event.event.unwrap(), event.id.map(|id| id.parse().unwrap())));
-        }
-        rest
-    }
-}
 
 fn whole_turn(first: u64) -> Vec<(String, Option<u64>)> {
     [("action", 0), ("action", 1), ("action", 2), ("message", 2), ("done", 3)]

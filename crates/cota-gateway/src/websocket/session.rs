@@ -1,7 +1,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_channel::mpsc;
 use futures_util::future::{BoxFuture, poll_fn};
@@ -65,13 +65,27 @@ impl Session {
 
     /// Takes what the client sent.
     pub async fn handle(&mut self, frame: &str) {
-        let obeyed = match ClientFrame::decode(frame) {
-            Ok(frame) => self.obey(frame).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = obeyed {
+        match ClientFrame::decode(frame) {
+            Ok(frame) => self.take(frame).await,
+            Err(error) => self.ready.push_back(error.answer()),
+        }
+    }
+
+    /// Does what a frame says, or tells the client why not.
+    pub(crate) async fn take(&mut self, frame: ClientFrame) {
+        if let Err(error) = self.obey(frame).await {
             self.ready.push_back(error.answer());
         }
+    }
+
+    /// The bot it talks to.
+    pub(crate) fn bot(&self) -> &BotName {
+        &self.bot
+    }
+
+    /// Whose it is.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Answers a frame that is no text.
@@ -82,12 +96,37 @@ impl Session {
 
     /// The next frame for the client. Dropping the future loses nothing.
     pub async fn next(&mut self) -> ServerFrame {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// As [`next`](Self::next), for who cannot hold the session while nothing happens.
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<ServerFrame> {
         loop {
             if let Some(frame) = self.ready.pop_front() {
-                return frame;
+                return Poll::Ready(frame);
             }
-            poll_fn(|context| self.poll_news(context)).await;
+            ready!(self.poll_news(context));
         }
+    }
+
+    /// The frame after the one that was taken last, where it is ready.
+    pub(crate) fn peek(&self) -> Option<&ServerFrame> {
+        self.ready.front()
+    }
+
+    /// The frame that was made ready last.
+    pub(crate) fn latest(&self) -> Option<&ServerFrame> {
+        self.ready.back()
+    }
+
+    /// Whether so many frames wait that whoever is to take them seems to be gone.
+    pub(crate) fn is_backed_up(&self) -> bool {
+        self.ready.len() >= 2 * MOST_READY
+    }
+
+    /// Whether a conversation is followed with the pieces of its replies.
+    pub(crate) fn streams(&self, session: &ConversationId) -> bool {
+        self.rooms.iter().any(|room| room.session == *session && room.streams)
     }
 
     /// The next frame if there is one already.
@@ -189,10 +228,7 @@ impl Session {
         content: MessageContent,
     ) -> Result<(), Problem> {
         self.check_sender(sender)?;
-        if !self.rooms.iter().any(|room| room.session == session) {
-            self.enter(&session, false, None).await?;
-            self.gateway.rooms().enter(&self.key(&session), &self.seat);
-        }
+        self.attend(&session).await?;
         let (key, message_id) = (self.key(&session), self.gateway.message_id(id)?);
         let message = NewMessage { sender: self.identity.sender.clone(), message_id, at: self.gateway.now(), content };
         let sent = self.gateway.conversations().send(&key, message.clone()).await.map_err(|error| respond::not_accepted(&error))?;
@@ -200,6 +236,15 @@ impl Session {
         match sent {
             Sent::Accepted(_) => self.await_answer(&session, message.message_id),
             Sent::Repeated(progress) => self.repeat(&key, &message, progress).await?,
+        }
+        Ok(())
+    }
+
+    /// Follows a conversation from now on, unless it is followed already.
+    pub(crate) async fn attend(&mut self, session: &ConversationId) -> Result<(), Problem> {
+        if !self.rooms.iter().any(|room| room.session == *session) {
+            self.enter(session, false, None).await?;
+            self.gateway.rooms().enter(&self.key(session), &self.seat);
         }
         Ok(())
     }
