@@ -68,7 +68,22 @@ async fn real_answers_and_its_own_examples_are_as_it_says() {
     let (_, state) = answer(&router, get("/v1/conversations/c1")).await;
     let (_, page) = answer(&router, get("/v1/conversations/c1/events")).await;
     let (_, problem) = answer(&router, post(MESSAGES, &json!({}))).await;
-    for (schema, found) in [("MessageAnswer", said), ("ConversationState", state), ("EventsPage", page), ("Problem", problem)] {
+    let (_, tracker) = answer(&router, get("/get/conversations/c1/tracker")).await;
+    let (_, history) = answer(&router, get("/get/history/message/conversation/c1")).await;
+    let messages = json!([{"role": "user", "content": "hi"}]);
+    let (_, completion) = answer(&router, post("/v1/chat/completions", &json!({"messages": messages}))).await;
+    let (_, models) = answer(&router, get("/v1/models")).await;
+    let answers = [
+        ("MessageAnswer", said),
+        ("ConversationState", state),
+        ("EventsPage", page),
+        ("Problem", problem),
+        ("TrackerState", tracker),
+        ("Utterances", history),
+        ("Completion", completion),
+        ("ModelList", models),
+    ];
+    for (schema, found) in answers {
         fits(&document, json!({"$ref": format!("#/components/schemas/{schema}")}), &found);
     }
     let mut examples = Vec::new();

@@ -8,7 +8,7 @@
 //! every shape that still has one meaning: such servers leave out fields, send objects where text belongs, and break streams.
 //!
 //! - [`sse`]: Server-Sent Events, decoded piece by piece and encoded.
-//! - [`openai`]: chat completions as a client: requests, answers, streams, and the `custom` format.
+//! - [`openai`]: chat completions as a client, with the `custom` format, and as a server.
 //! - [`websocket`]: COTA's frames.
 //! - [`socketio`]: Engine.IO and Socket.IO packets, and the server's side of a connection.
 //! - [`rest`]: the bodies and the event stream of the conversation routes.
