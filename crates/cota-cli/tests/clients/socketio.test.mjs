@@ -97,7 +97,9 @@ test("what is said while the transport changes comes once and in order", { timeo
     if (name === "bot_uttered" && content.sender === "user") said.push(content.text);
     if (name === "error") refused += 1;
   }
-  assert.deepEqual(said, texts.slice(0, said.length), "accepted in order, the rest refused for a full queue");
+  // A full queue refuses some in between: what is left stands in the order it was said, and once.
+  const places = said.map((text) => texts.indexOf(text));
+  assert.ok(places.every((place, n) => place > (places[n - 1] ?? -1)), `out of order: ${said.join(", ")}`);
   assert.ok(said.length > 0);
 });
 
