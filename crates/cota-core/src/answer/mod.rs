@@ -33,7 +33,7 @@ pub struct Selection {
     pub action: String,
     /// Why, in the LLM's words.
     pub thought: Option<String>,
-    /// Slots that came with the choice, as the LLM spelt them.
+    /// Slots that came with the choice: the form's own, in its spelling.
     pub slots: Slots,
 }
 

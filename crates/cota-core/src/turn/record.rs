@@ -189,7 +189,7 @@ impl Turn {
         }
     }
 
-    /// The id of the write at hand; [`Turn::save`] for a write counts it.
+    /// The id of the write at hand. A save counts it at once; the finish is the last, so a run resumed from here repeats it.
     pub(super) fn commit_id(&self) -> CommitId {
         CommitId(format!("{}/{}", self.state.run, self.state.counters.commits).into())
     }
