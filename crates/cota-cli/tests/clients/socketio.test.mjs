@@ -6,8 +6,10 @@ import { once } from "node:events";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { io } from "socket.io-client";
 import { io as io3 } from "socket.io-client-3";
+import { WebSocket } from "ws";
 
 const QUESTION = "what is the weather in Oslo?";
 const TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]];
@@ -160,6 +162,30 @@ test("a client comes back by itself when the server does", { timeout }, async (t
   await serve(t, { port: first.port });
   await Promise.all(back);
   for (const socket of sockets) assert.equal((await asked(socket, "session_request", { session_id: "s" })).status, "ok");
+});
+
+test("a server that ends lets a client change its transport first", { timeout }, async (t) => {
+  const { url, stop } = await serve(t);
+  const other = connect(t, url, { transports: ["websocket"], reconnection: false });
+  await once(other, "connect");
+  const address = `${url}/socket.io/?EIO=4`;
+  const { sid } = JSON.parse((await (await fetch(`${address}&transport=polling`)).text()).slice(1));
+  const poll = fetch(`${address}&transport=polling&sid=${sid}`);
+  const socket = new WebSocket(`${address.replace("http", "ws")}&transport=websocket&sid=${sid}`);
+  await once(socket, "open");
+  socket.send("2probe");
+  assert.equal(String((await once(socket, "message"))[0]), "3probe");
+  assert.equal(await (await poll).text(), "6");
+  // The client stops polling now, and would hear of no end but that of the socket that it has changed to.
+  const gone = once(other, "disconnect");
+  const ended = stop("SIGTERM");
+  await gone;
+  await sleep(200);
+  assert.equal(socket.readyState, WebSocket.OPEN);
+  const closed = once(socket, "close");
+  socket.send("5");
+  await closed;
+  assert.equal((await ended)[0], 0);
 });
 
 test("what cannot be taken is refused", { timeout }, async (t) => {

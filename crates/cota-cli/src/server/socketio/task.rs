@@ -55,13 +55,17 @@ impl Task {
     /// Moves packets until the connection is over.
     pub(super) async fn run(mut self, mut closing: Closing) {
         self.flush().await;
+        let mut is_told = false;
         while !self.connection.engine().is_closed() {
             tokio::select! {
                 command = next_command(&mut self.commands) => self.obey(command).await,
                 received = next_frame(&mut self.socket) => self.take(received).await,
                 () = gone(&mut self.poll) => self.drop_poll(),
                 () = self.connection.next() => {}
-                () = closing.begins() => self.say_goodbye(),
+                () = closing.begins(), if !is_told => {
+                    is_told = true;
+                    self.say_goodbye();
+                }
             }
             self.flush().await;
         }

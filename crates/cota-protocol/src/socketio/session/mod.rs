@@ -70,6 +70,8 @@ pub struct Session {
     assembler: Assembler,
     namespaces: Namespaces,
     heartbeat: Heartbeat,
+    /// It is to end as soon as the client does not change its transport any more.
+    is_ending: bool,
     is_closed: bool,
 }
 
@@ -110,6 +112,7 @@ impl Session {
             assembler: Assembler::new(settings.max_payload),
             namespaces: Namespaces::new(now),
             heartbeat: Heartbeat::begin(&settings, now),
+            is_ending: false,
             is_closed: false,
             settings,
         }
@@ -295,9 +298,13 @@ impl Session {
         !self.is_closed && self.outgoing.bytes() < self.settings.max_payload
     }
 
-    /// Ends the connection. What waits to be sent still is.
+    /// Ends the connection. What waits to be sent still is. A client that has been told that its socket works is let change to
+    /// it first: having stopped to poll, it would not notice the end of either.
     pub fn close(&mut self) {
-        self.end(CloseReason::ByServer);
+        match self.link {
+            Link::Probing { answered: true, .. } => self.is_ending = true,
+            Link::Polling | Link::Probing { answered: false, .. } | Link::Socket => self.end(CloseReason::ByServer),
+        }
     }
 
     /// Whether the connection is over.
@@ -383,14 +390,21 @@ impl Session {
                 self.link = Link::Probing { until, answered: true };
                 self.probe_reply = true;
             }
-            Some(engine::Packet::Upgrade) if answered => self.link = Link::Socket,
+            Some(engine::Packet::Upgrade) if answered => self.change(Link::Socket),
             Some(_) | None => self.stop_probing(),
         }
     }
 
     fn stop_probing(&mut self) {
-        self.link = Link::Polling;
         self.probe_reply = false;
+        self.change(Link::Polling);
+    }
+
+    fn change(&mut self, link: Link) {
+        self.link = link;
+        if self.is_ending {
+            self.end(CloseReason::ByServer);
+        }
     }
 
     fn probing_until(&self) -> Option<Timestamp> {

@@ -301,6 +301,34 @@ fn a_change_that_fails_leaves_the_polling_alone() {
 }
 
 #[test]
+fn a_server_that_ends_lets_a_change_come_to_its_end() {
+    let changing = |frames: &[&str]| {
+        let mut echo = Echo::polling();
+        assert_eq!(echo.polled(), None);
+        echo.session.begin_upgrade(echo.now).unwrap();
+        frames.iter().for_each(|frame| drop(echo.say(frame)));
+        echo.session.close();
+        echo.settle();
+        assert_eq!(echo.answer().unwrap(), "6", "the request that waits is let go");
+        echo
+    };
+    assert_eq!(changing(&[]).closed, [CloseReason::ByServer], "a client that waits for its socket still polls");
+    let mut echo = changing(&["2probe"]);
+    assert!(echo.session.wants_socket(), "one that knows its socket does not");
+    assert_eq!(echo.polled().unwrap(), "6");
+    assert!(echo.say("5").is_empty());
+    assert_eq!((echo.session.wants_socket(), echo.closed), (false, vec![CloseReason::ByServer]));
+    let mut echo = changing(&["2probe"]);
+    echo.session.socket_gone();
+    echo.settle();
+    assert_eq!(echo.closed, [CloseReason::ByServer]);
+    let mut echo = changing(&["2probe"]);
+    echo.session.tick(echo.now.plus_ms(settings().upgrade_timeout_ms));
+    echo.settle();
+    assert_eq!(echo.closed.len(), 1);
+}
+
+#[test]
 fn entering_namespaces() {
     for (frame, answers) in [
         ("40", vec!["40{\"sid\":\"of /\"}", "42[\"auth\",{}]"]),
@@ -415,6 +443,7 @@ enum Input {
     Frame(Data),
     Frames,
     SocketGone,
+    Close,
     Pass(u64),
 }
 
@@ -446,6 +475,7 @@ fn inputs() -> impl Strategy<Value = Vec<Input>> {
         Just(Input::Frame(Data::Binary(vec![1, 2, 3]))),
         Just(Input::Frames),
         Just(Input::SocketGone),
+        Just(Input::Close),
         (0u64..250).prop_map(Input::Pass),
     ];
     prop::collection::vec(input, 0..40)
@@ -480,6 +510,10 @@ proptest! {
                 Input::Frames => drop(echo.frames()),
                 Input::SocketGone => {
                     echo.session.socket_gone();
+                    echo.settle();
+                }
+                Input::Close => {
+                    echo.session.close();
                     echo.settle();
                 }
                 Input::Pass(ms) => echo.pass(ms),
