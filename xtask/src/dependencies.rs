@@ -14,7 +14,7 @@ const XTASK: &str = "xtask";
 const DRIVER_AND_PURE: &[&str] = &["cota-driver", "cota-core", "cota-config", "cota-protocol"];
 
 /// Where tokio may be a direct dependency, apart from the Lambda functions.
-const ON_TOKIO: &[&str] = &[CLI, "cota-store-sqlite", TESTKIT, XTASK];
+const ON_TOKIO: &[&str] = &[CLI, "cota-native", "cota-store-sqlite", TESTKIT, XTASK];
 
 /// Every edge of the graph that breaks a rule, one line each: the rule and the edge.
 pub fn check(workspace: &Workspace) -> Vec<String> {
@@ -86,6 +86,7 @@ fn knows(package: &Package) -> Knows {
         "cota-config" | "cota-protocol" | "cota-offline" | "cota-driver" => Knows::Only(&["cota-core"]),
         "cota-effects" => Knows::Only(&["cota-driver", "cota-core", "cota-config", "cota-protocol", "cota-offline"]),
         "cota-gateway" => Knows::Only(DRIVER_AND_PURE),
+        "cota-native" => Knows::Only(&["cota-gateway", "cota-effects", "cota-driver", "cota-core"]),
         store if store.starts_with("cota-store-") => Knows::Only(DRIVER_AND_PURE),
         CLI | TESTKIT | XTASK => Knows::Every,
         _ => Knows::Unsettled,

@@ -56,6 +56,14 @@ pub struct DriveTerms {
     pub invocation: Option<Invocation>,
 }
 
+impl DriveTerms {
+    /// Whether the next waiting message is taken at `now`: not by an invocation of which most is over, for a fresh one has more
+    /// time for it.
+    pub(crate) fn goes_on(self, now: Timestamp) -> bool {
+        self.go_on && self.invocation.is_none_or(|invocation| invocation.until.since(now) >= invocation.budget_ms / 2)
+    }
+}
+
 /// How driving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Driven {
@@ -107,10 +115,7 @@ impl Driver {
                 signals.nudge(newest.position);
             }
             let Some((bot, turn)) = self.prepare(key, &claim, start, outlet, terms) else { return Driven::Left };
-            let played =
-                Play { driver: self, key, bot, claim: claim.clone(), turn, outlet, signals, go_on: terms.go_on, superseded: false }
-                    .run()
-                    .await;
+            let played = Play { driver: self, key, bot, claim: claim.clone(), turn, outlet, signals, terms, superseded: false }.run().await;
             let Played { report, turn, last } = match played {
                 Ok(played) => played,
                 Err(error) => {

@@ -55,6 +55,6 @@ impl Metrics {
 }
 
 /// Adds to a counter.
-pub(crate) fn add(counter: &AtomicU64, n: u64) {
+pub fn add(counter: &AtomicU64, n: u64) {
     counter.fetch_add(n, Ordering::Relaxed);
 }

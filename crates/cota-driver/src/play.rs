@@ -13,7 +13,7 @@ use cota_core::limits;
 use cota_core::machine::{CancelReason, CommitFailure, EffectError, EffectId, Input, Issued, Machine, ProtocolError, Step};
 use cota_core::turn::{Commit, Effect, Outcome, Turn, TurnReport};
 
-use crate::conversation::{Driver, Outlet};
+use crate::conversation::{DriveTerms, Driver, Outlet};
 use crate::ports::{Job, Pieces, Work};
 use crate::signals::Signals;
 use crate::store::{Claim, CommitError, CommitTerms, Committed, Next, Renewed};
@@ -30,7 +30,7 @@ pub(crate) struct Play<'d> {
     pub(crate) turn: Turn,
     pub(crate) outlet: &'d dyn Outlet,
     pub(crate) signals: &'d Signals,
-    pub(crate) go_on: bool,
+    pub(crate) terms: DriveTerms,
     /// The turn has been told that a newer message takes its place.
     pub(crate) superseded: bool,
 }
@@ -169,10 +169,10 @@ impl<'d> Play<'d> {
     }
 
     fn commit(&self, commit: Commit) -> BoxFuture<'d, Heard> {
-        let (driver, key, claim, go_on) = (self.driver, self.key, self.claim.clone(), self.go_on);
+        let (driver, key, claim, drive) = (self.driver, self.key, self.claim.clone(), self.terms);
         async move {
             let now = driver.clock.now();
-            let terms = CommitTerms { now, lease_until: now.plus_ms(limits::LEASE_MS), go_on };
+            let terms = CommitTerms { now, lease_until: now.plus_ms(limits::LEASE_MS), go_on: drive.goes_on(now) };
             let result = driver.store.commit(key, &claim, &commit, &terms).await;
             Heard::Written(Box::new(commit), result)
         }

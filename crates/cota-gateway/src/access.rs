@@ -55,13 +55,13 @@ pub(crate) struct Caller {
 
 /// Somebody who speaks in a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub struct Identity {
     /// Whose conversations it reaches.
-    pub(crate) owner: Owner,
+    pub owner: Owner,
     /// As whom it speaks.
-    pub(crate) sender: SenderId,
+    pub sender: SenderId,
     /// What it may see.
-    pub(crate) scopes: Scopes,
+    pub scopes: Scopes,
 }
 
 /// What an identity may see and do.

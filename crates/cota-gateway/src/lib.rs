@@ -38,6 +38,6 @@ mod view;
 mod wait;
 pub mod websocket;
 
-pub use access::{Access, Scopes};
+pub use access::{Access, Identity, Scopes};
 pub use gateway::{Gateway, Options};
-pub use respond::problem;
+pub use respond::{not_accepted, problem, unreadable};

@@ -131,7 +131,8 @@ pub(crate) fn secure(mut response: Response) -> Response {
 }
 
 /// Why a message was not accepted, as a client is told it.
-pub(crate) fn not_accepted(error: &SendError) -> Problem {
+#[must_use]
+pub fn not_accepted(error: &SendError) -> Problem {
     match error {
         SendError::UnknownBot => Problem::new(Code::UnknownBot, "there is no bot of this name any more"),
         SendError::IdReused => Problem::new(Code::IdReused, "this `message_id` was used for another text; send the new text with a new id"),
@@ -146,7 +147,8 @@ pub(crate) fn not_accepted(error: &SendError) -> Problem {
 }
 
 /// What a client is told of a store that cannot serve; the reason is for the operator's log.
-pub(crate) fn unreadable(error: &StoreError) -> Problem {
+#[must_use]
+pub fn unreadable(error: &StoreError) -> Problem {
     match error {
         StoreError::Unavailable(_) => {
             tracing::warn!(%error, "a request came to nothing");

@@ -17,7 +17,7 @@ const MOST_WAITING: usize = 256;
 
 /// All subscribers of a host.
 #[derive(Debug, Default)]
-pub(super) struct Hub {
+pub struct Hub {
     rooms: Mutex<HashMap<ConversationKey, Room>>,
 }
 
@@ -50,7 +50,9 @@ pub struct Subscription {
 }
 
 impl Hub {
-    pub(super) fn subscribe(self: &Arc<Self>, key: &ConversationKey, streams: bool) -> Subscription {
+    /// Follows a conversation from now on; with `streams`, replies piece by piece as well.
+    #[must_use]
+    pub fn subscribe(self: &Arc<Self>, key: &ConversationKey, streams: bool) -> Subscription {
         let queue = Arc::new(Queue { streams, waiting: Mutex::default() });
         let mut rooms = lock(&self.rooms);
         let room = rooms.entry(key.clone()).or_default();
@@ -63,12 +65,19 @@ impl Hub {
     }
 
     /// Whether somebody wants replies piece by piece.
-    pub(super) fn streams(&self, key: &ConversationKey) -> bool {
+    #[must_use]
+    pub fn streams(&self, key: &ConversationKey) -> bool {
         lock(&self.rooms).get(key).is_some_and(|room| room.subscribers.iter().any(|queue| queue.streams))
     }
 
+    /// Whether anybody follows the conversation.
+    #[must_use]
+    pub fn is_followed(&self, key: &ConversationKey) -> bool {
+        lock(&self.rooms).get(key).is_some_and(|room| !room.subscribers.is_empty())
+    }
+
     /// Tells everybody who follows a conversation.
-    pub(super) fn publish(&self, key: &ConversationKey, update: &Update) {
+    pub fn publish(&self, key: &ConversationKey, update: &Update) {
         let mut rooms = lock(&self.rooms);
         let Some(room) = rooms.get_mut(key) else { return };
         match update {

@@ -15,7 +15,7 @@ use cota_core::tracker::Tracker;
 use cota_core::turn::{Commit, Fragment};
 
 use super::hub::Hub;
-use super::{Conversations, Once, OnceError, SendError, Sent, Subscription, Update};
+use super::{Conversations, Once, OnceError, SendError, Sent, Subscription, Update, check_length};
 use crate::cache::TrackerCache;
 use crate::conversation::{DriveTerms, Driven, Driver, Outlet};
 use crate::metrics::{Metrics, add};
@@ -318,14 +318,6 @@ impl Conversations for Host {
 
     fn now(&self) -> Timestamp {
         self.driver.clock.now()
-    }
-}
-
-/// Refuses a text that is too long.
-pub(super) fn check_length(message: &NewMessage) -> Result<(), SendError> {
-    match message.content.text.len() {
-        bytes if bytes > limits::MESSAGE_BYTES => Err(SendError::TextTooLong { bytes }),
-        _ => Ok(()),
     }
 }
 

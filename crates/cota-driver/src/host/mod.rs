@@ -20,7 +20,7 @@ use cota_core::turn::Fragment;
 use crate::metrics::Metrics;
 use crate::store::{NewMessage, Progress, StoreError};
 
-pub use hub::Subscription;
+pub use hub::{Hub, Subscription};
 pub use local::{Host, Ports};
 pub use once::{Once, OnceError};
 
@@ -110,6 +110,17 @@ pub enum SendError {
     /// The store cannot serve.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Refuses a text that is too long.
+///
+/// # Errors
+/// When it is.
+pub fn check_length(message: &NewMessage) -> Result<(), SendError> {
+    match message.content.text.len() {
+        bytes if bytes > cota_core::limits::MESSAGE_BYTES => Err(SendError::TextTooLong { bytes }),
+        _ => Ok(()),
+    }
 }
 
 /// What is new in a conversation.

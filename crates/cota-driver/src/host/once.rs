@@ -15,8 +15,7 @@ use cota_core::ids::{ConversationKey, Seq, Timestamp};
 use cota_core::machine::EffectError;
 use cota_core::turn::{Commit, Fragment, Outcome};
 
-use super::SendError;
-use super::local::check_length;
+use super::{SendError, check_length};
 use crate::cache::TrackerCache;
 use crate::conversation::{DriveTerms, Driven, Driver, Outlet};
 use crate::memory::MemoryStore;
@@ -54,8 +53,11 @@ pub enum OnceError {
 }
 
 impl Once {
-    /// Plays the turn as `kept` would, over a store of its own.
-    pub(super) async fn answer(
+    /// Plays the turn as `kept` would, over a store of its own, and yields its events. `fragments` takes the pieces of the reply.
+    ///
+    /// # Errors
+    /// If there is no answer; nothing was done then that lasts.
+    pub async fn answer(
         self,
         kept: &Driver,
         metrics: &Metrics,

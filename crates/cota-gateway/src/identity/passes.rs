@@ -54,7 +54,10 @@ impl Identities {
 
     /// Whose conversation the token invites to, if it is the one that is meant by `wanted` but for its owner. It is good no more
     /// after that; one for another conversation stays as it is.
-    pub(crate) async fn accept(&self, token: &str, wanted: &ConversationKey) -> Result<Owner, Problem> {
+    ///
+    /// # Errors
+    /// When the invitation is not good, or the ledger cannot be read.
+    pub async fn accept(&self, token: &str, wanted: &ConversationKey) -> Result<Owner, Problem> {
         let refused =
             || Problem::new(Code::Forbidden, "the invitation is not for this session, was used, or has expired; ask for a new one");
         let place = place(INVITATION, token);

@@ -10,7 +10,7 @@
 //! there is one, is sent again.
 
 mod open;
-mod render;
+pub mod render;
 mod room;
 mod rooms;
 mod session;

@@ -1,9 +1,11 @@
 use axum::response::Response;
 use http::request::Parts;
 
+use cota_core::ids::BotName;
 use cota_protocol::problem::Problem;
 
 use super::Session;
+use crate::access::Identity;
 use crate::gateway::Gateway;
 use crate::request::{asked, bot};
 use crate::respond;
@@ -22,20 +24,24 @@ impl Gateway {
     /// Decides on an [admitted](Gateway::admit) request for a socket. The session it may yield is logged in already.
     #[must_use]
     pub fn open(&self, parts: &Parts) -> Opening {
-        match self.try_open(parts) {
-            Ok(Some(session)) => Opening::Session(Box::new(session)),
+        match self.visitor(parts) {
+            Ok(Some((bot, identity))) => Opening::Session(Box::new(Session::begin(self.clone(), bot, identity))),
             Ok(None) => Opening::MissingSender,
             Err(problem) => Opening::Refused(respond::problem(&problem)),
         }
     }
 
-    fn try_open(&self, parts: &Parts) -> Result<Option<Session>, Problem> {
+    /// Who asks for a socket in an [admitted](Gateway::admit) request, and with which bot; `None` if it does not say who speaks.
+    ///
+    /// # Errors
+    /// Why the socket is refused.
+    pub fn visitor(&self, parts: &Parts) -> Result<Option<(BotName, Identity)>, Problem> {
         let asked = asked(parts)?;
         let bot = bot(self, &parts.headers, asked.bot.as_deref())?;
         let caller = self.caller(parts, asked.sender_id.as_deref())?;
         if !caller.is_named() {
             return Ok(None);
         }
-        Ok(Some(Session::begin(self.clone(), bot, caller.speaking_as(None)?)))
+        Ok(Some((bot, caller.speaking_as(None)?)))
     }
 }

@@ -1,4 +1,4 @@
-//! The record and the inbox as frames.
+//! The record and the inbox as frames. It is public for targets whose connections have no process that holds a session.
 
 use cota_core::bot::USER_UTTER;
 use cota_core::event::{ActionRecord, Event, EventBody, InboxMessage, ResultItem, TurnEnd};
@@ -10,7 +10,8 @@ use cota_protocol::websocket::{Actor, Message, ServerFrame};
 use crate::answer::no_answer;
 
 /// A user's message as it was accepted: without a place in the record.
-pub(super) fn accepted(session: &ConversationId, message: &InboxMessage) -> ServerFrame {
+#[must_use]
+pub fn accepted(session: &ConversationId, message: &InboxMessage) -> ServerFrame {
     let receiver_id = message.content.receiver.as_ref().map_or(RECEIVER_BOT, |receiver| receiver.as_str());
     let said = Message {
         text: message.content.text.clone(),
@@ -66,9 +67,20 @@ pub(super) fn messages(action: &ActionRecord) -> impl Iterator<Item = (&ResultIt
 }
 
 /// What an event of a turn says to the one who asked: the bot's messages, or why there are none.
-pub(super) fn answers(session: &ConversationId, event: &Event) -> Vec<ServerFrame> {
+#[must_use]
+pub fn answers(session: &ConversationId, event: &Event) -> Vec<ServerFrame> {
     match &event.body {
         EventBody::Action(action) if action.name == USER_UTTER => Vec::new(),
+        EventBody::Action(action) => messages(action).map(|(item, id)| recorded(session, event, action, item, id)).collect(),
+        EventBody::TurnEnd(end) => unanswered(end).collect(),
+        EventBody::Control(_) => Vec::new(),
+    }
+}
+
+/// All that an event of the record says to a room: the users' messages, too.
+#[must_use]
+pub fn all(session: &ConversationId, event: &Event) -> Vec<ServerFrame> {
+    match &event.body {
         EventBody::Action(action) => messages(action).map(|(item, id)| recorded(session, event, action, item, id)).collect(),
         EventBody::TurnEnd(end) => unanswered(end).collect(),
         EventBody::Control(_) => Vec::new(),
@@ -84,7 +96,8 @@ pub(super) fn unanswered(end: &TurnEnd) -> impl Iterator<Item = ServerFrame> {
 }
 
 /// A piece of a reply that is not committed yet.
-pub(super) fn fragment(fragment: Fragment) -> ServerFrame {
+#[must_use]
+pub fn fragment(fragment: Fragment) -> ServerFrame {
     match fragment {
         Fragment::Delta { message_id, offset, text } => ServerFrame::Delta { message_id, offset, text },
         Fragment::Reset { message_id } => ServerFrame::Reset { message_id },
