@@ -132,7 +132,7 @@ impl ClaimRecord {
         let lease_until = now.plus_ms(limits::LEASE_MS);
         let claim = Claim { run, epoch: self.epoch, holder: holder.clone(), lease_until, takeovers };
         self.claim = Some(claim.clone());
-        Claimed { claim, head: self.head, last_commit: self.last_commit.clone(), saved: self.saved }
+        Claimed { claim, head: self.head, last_commit: self.last_commit.clone(), saved: self.saved, loaded: None }
     }
 
     /// Whether `claim` is the present one.

@@ -82,6 +82,12 @@ struct Start {
     inbox: Vec<InboxMessage>,
 }
 
+impl From<Loaded> for Start {
+    fn from(Loaded { tracker, saved, inbox }: Loaded) -> Self {
+        Self { tracker, saved: saved.and_then(|bytes| read_saved(&bytes)), inbox }
+    }
+}
+
 impl Driver {
     /// Accepts a message under the rules of its bot.
     ///
@@ -101,7 +107,7 @@ impl Driver {
     pub async fn drive(
         &self,
         key: &ConversationKey,
-        claimed: Claimed,
+        mut claimed: Claimed,
         accepted: Option<InboxMessage>,
         outlet: &dyn Outlet,
         signals: &Signals,
@@ -109,7 +115,11 @@ impl Driver {
     ) -> Driven {
         self.doorbell.watch(key, claimed.claim.lease_until);
         let mut claim = claimed.claim.clone();
-        let Some(mut start) = self.start(key, &claimed, accepted).await else { return Driven::Left };
+        let start = match claimed.loaded.take() {
+            Some(loaded) => Some(Start::from(*loaded)),
+            None => self.start(key, &claimed, accepted).await,
+        };
+        let Some(mut start) = start else { return Driven::Left };
         loop {
             if let Some(newest) = start.inbox.last() {
                 signals.nudge(newest.position);
@@ -150,10 +160,7 @@ impl Driver {
         }
         for attempt in 0..LOAD_TRIES {
             match self.store.load(key).await {
-                Ok(Some(Loaded { tracker, saved, inbox })) => {
-                    let saved = saved.and_then(|bytes| read_saved(&bytes));
-                    return Some(Start { tracker, saved, inbox });
-                }
+                Ok(Some(loaded)) => return Some(Start::from(loaded)),
                 Ok(None) => return None,
                 Err(error) => {
                     tracing::warn!(%error, "a conversation could not be read");

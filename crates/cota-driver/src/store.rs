@@ -175,7 +175,7 @@ pub struct Claim {
 }
 
 /// A claim just taken, with what is known of the conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Claimed {
     /// The claim.
     pub claim: Claim,
@@ -185,10 +185,12 @@ pub struct Claimed {
     pub last_commit: Option<CommitId>,
     /// Whether a saved run is to be resumed.
     pub saved: bool,
+    /// What the turn starts from, where the store had to read it in order to give the claim: nobody need load it again.
+    pub loaded: Option<Box<Loaded>>,
 }
 
 /// What came of asking for the claim.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ClaimOutcome {
     /// It is yours.
     Taken(Claimed),

@@ -258,7 +258,7 @@ impl World {
     fn finished(&mut self, who: usize) {
         let Some(driving) = self.processes[who].driving.take() else { return };
         if let Some(Next::Waiting { claim, .. }) = driving.next {
-            let claimed = cota_driver::store::Claimed { claim, head: Seq::default(), last_commit: None, saved: false };
+            let claimed = cota_driver::store::Claimed { claim, head: Seq::default(), last_commit: None, saved: false, loaded: None };
             self.drive(who, claimed);
         }
     }
