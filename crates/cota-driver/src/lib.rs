@@ -11,14 +11,16 @@
 //! - [`store`]: the store contract. [`claim`]: its rules. [`memory`]: the store of tests and tools.
 //! - [`ledger`]: small records beside the conversations, such as API keys.
 //! - [`failpoint`]: where a crash test ends the process.
-//! - [`ports`]: effects, clock, doorbell, bots, spawn.
+//! - [`ports`]: effects, clock, doorbell, bots, spawn. [`http`]: the port to services, with [`address`] as its gate.
 //! - [`conversation`]: accepting and driving, on any target. [`host`]: the whole in one process, with its subscribers.
 
+pub mod address;
 mod cache;
 pub mod claim;
 pub mod conversation;
 pub mod failpoint;
 pub mod host;
+pub mod http;
 pub mod ledger;
 pub mod memory;
 pub mod metrics;

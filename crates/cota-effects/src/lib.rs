@@ -4,15 +4,13 @@
 //! decides nothing about a conversation; a failure is data that says what would help. It is neither an HTTP server nor a store.
 //!
 //! **Key decision: every outgoing address passes one gate.** An [`http::HttpRequest`] cannot be made for an address that
-//! [`address`] forbids, so no caller can forget the check; a native client checks again what a name stands for, at the moment
-//! it connects.
+//! the driver's [`address`](cota_driver::address) forbids, so no caller can forget the check; a native client checks again what
+//! a name stands for, at the moment it connects.
 //!
-//! - [`address`]: which addresses may be called.
-//! - [`http`]: the port, and with feature `native` its implementation for servers and laptops.
+//! - [`http`]: the driver's port, and with feature `native` its implementation for servers and laptops.
 //! - [`executor`]: `http`, `mock` and `script` executors; the port for scripts.
 //! - `llm`: the LLM client with its limits; `offline`: the cache of the models that need no network.
 
-pub mod address;
 mod effects;
 pub mod executor;
 pub mod http;

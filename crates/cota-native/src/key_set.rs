@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cota_effects::address::{Forbidden, Reach};
+use cota_driver::address::{Forbidden, Reach};
 use cota_effects::http::{HttpError, HttpRequest, HttpSend};
 use cota_gateway::identity::FetchKeys;
 use http::{Method, StatusCode};

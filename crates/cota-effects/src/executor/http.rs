@@ -12,9 +12,9 @@ use url::Url;
 
 use super::url::{append_query, build};
 use super::{Executed, answer, failed_on_the_way, not_called, rejected};
-use crate::address::Reach;
 use crate::http::{HttpRequest, HttpResponse, HttpSend};
 use crate::redact::Redactor;
+use cota_driver::address::Reach;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const MOST_REDIRECTS: usize = 5;

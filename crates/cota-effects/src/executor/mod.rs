@@ -15,8 +15,8 @@ use cota_core::event::Slots;
 use cota_core::machine::{EffectError, FailureKind};
 use serde_json::{Map, Value as Json};
 
-use crate::address::Forbidden;
 use crate::http::{HttpError, HttpSend};
+use cota_driver::address::Forbidden;
 
 /// Runs the executors of every bot of a process.
 pub(crate) struct Executors {

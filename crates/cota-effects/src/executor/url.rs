@@ -7,7 +7,7 @@ use cota_core::event::Slots;
 use url::Url;
 
 use super::template::{Piece, pieces, plain};
-use crate::address::Reach;
+use cota_driver::address::Reach;
 
 /// Why no address can be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -168,7 +168,7 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
-    use crate::address::{Forbidden, check_url};
+    use cota_driver::address::{Forbidden, check_url};
 
     fn slots(value: Json) -> Slots {
         value.as_object().unwrap().clone()

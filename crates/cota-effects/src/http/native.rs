@@ -8,7 +8,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::resolver::{self, CheckedResolver, Lookup};
 use super::{BodyStream, HttpError, HttpRequest, HttpResponse, HttpSend};
-use crate::address::{Forbidden, Reach};
+use cota_driver::address::{Forbidden, Reach};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_CONNECTIONS_PER_HOST: usize = 256;
@@ -67,7 +67,7 @@ impl HttpSend for NativeHttp {
             Reach::Named => &self.named,
             Reach::Public => &self.public,
         };
-        let HttpRequest { url, reach: _, method, headers, body } = request;
+        let (method, url, headers, body) = request.into_parts();
         let mut response = client.request(method, url).headers(headers).body(body).send().await.map_err(classify)?;
         let headers = std::mem::take(response.headers_mut());
         Ok(HttpResponse { status: response.status(), headers, body: body_of(response) })

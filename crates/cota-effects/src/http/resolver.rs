@@ -6,7 +6,7 @@ use hyper_util::client::legacy::connect::dns::{GaiResolver, Name as HostName};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tower_service::Service as _;
 
-use crate::address::{Reach, check_ip};
+use cota_driver::address::{Reach, check_ip};
 
 /// How a name becomes addresses.
 pub(super) type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> + Send + Sync>;

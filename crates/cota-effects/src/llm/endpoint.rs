@@ -9,8 +9,8 @@ use http::{HeaderValue, Method};
 use url::Url;
 
 use super::request::Unsendable;
-use crate::address::Reach;
 use crate::http::HttpRequest;
+use cota_driver::address::Reach;
 
 const DEFAULT_BASE: &str = "https://api.openai.com/v1";
 const COMPLETIONS: &str = "/chat/completions";
@@ -88,8 +88,8 @@ mod tests {
     use cota_core::bot::Secret;
 
     use super::*;
-    use crate::address::Forbidden;
     use crate::testing::llm;
+    use cota_driver::address::Forbidden;
 
     #[test]
     fn the_base_is_completed_to_the_address() {

@@ -8,8 +8,8 @@ use http::HeaderValue;
 use http::header::ACCEPT;
 use serde_json::Value as Json;
 
-use crate::address::Forbidden;
 use crate::http::HttpRequest;
+use cota_driver::address::Forbidden;
 
 /// Most bytes of a body beside its texts, in most requests: a guess that saves the body from growing as it is written.
 const BESIDE_TEXTS_BYTES: usize = 1024;

@@ -9,7 +9,7 @@ use cota_config::tests::ConversationTest;
 use cota_core::event::ActionRecord;
 use cota_core::ids::{BotName, Seq};
 use cota_core::limits;
-use cota_effects::address::Reach;
+use cota_driver::address::Reach;
 use cota_effects::http::{HttpRequest, HttpSend};
 use cota_protocol::rest::{ConversationState, EventsPage};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
