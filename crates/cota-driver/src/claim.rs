@@ -93,6 +93,9 @@ impl ClaimRecord {
         }
         self.last = Position(self.last.0 + 1);
         self.pending += 1;
+        if terms.wakes {
+            self.parked_until = None;
+        }
         let then = match (&terms.drive_as, &self.claim) {
             (Some(holder), None) if free => {
                 let run = RunId::of(key, &message.sender, &message.message_id);
@@ -197,9 +200,10 @@ impl ClaimRecord {
                 Fate::Held
             }
             Then::Park(until) => {
+                let missed = terms.heard.is_some_and(|heard| self.last > heard);
                 self.claim = None;
-                self.parked_until = Some(until);
-                Fate::Released { ring: false }
+                self.parked_until = Some(until).filter(|_| !missed);
+                Fate::Released { ring: missed }
             }
             Then::Finish => match first_waiting {
                 Some(run) if terms.go_on => Fate::Waiting(self.keep(claim, run, 0, terms)),

@@ -99,6 +99,7 @@ impl Driver {
             drive_as: drives.then(|| self.holder.clone()),
             max_queue: settings.max_queue,
             reject_if_busy: settings.on_busy == OnBusy::Reject,
+            wakes: false,
         };
         self.store.accept(key, message, &terms).await
     }

@@ -172,7 +172,7 @@ impl<'d> Play<'d> {
         let (driver, key, claim, drive) = (self.driver, self.key, self.claim.clone(), self.terms);
         async move {
             let now = driver.clock.now();
-            let terms = CommitTerms { now, lease_until: now.plus_ms(limits::LEASE_MS), go_on: drive.goes_on(now) };
+            let terms = CommitTerms { now, lease_until: now.plus_ms(limits::LEASE_MS), go_on: drive.goes_on(now), heard: None };
             let result = driver.store.commit(key, &claim, &commit, &terms).await;
             Heard::Written(Box::new(commit), result)
         }

@@ -102,6 +102,8 @@ pub struct AcceptTerms {
     pub max_queue: u32,
     /// Refuse instead of waiting (`on_busy: reject`).
     pub reject_if_busy: bool,
+    /// Whether the message is for a parked run itself, as a person's answer to a task is: then the run goes on at once.
+    pub wakes: bool,
 }
 
 /// What became of an offered message.
@@ -228,6 +230,9 @@ pub struct CommitTerms {
     pub lease_until: Timestamp,
     /// Whether the holder takes the next waiting message in the same claim; else a finish releases in any case.
     pub go_on: bool,
+    /// The newest message that a run has taken which messages wake: where a newer one is in the inbox, it is not parked but
+    /// released, to be taken up at once.
+    pub heard: Option<Position>,
 }
 
 /// A commit that is durable.

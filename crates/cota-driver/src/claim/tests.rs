@@ -28,7 +28,7 @@ fn holder(name: &str) -> Holder {
 
 fn accept(record: &mut ClaimRecord, name: &str, at: Timestamp, drive_as: Option<&str>) -> AcceptRule {
     let message = NewMessage { sender: sender(), message_id: id(name), at, content: MessageContent::default() };
-    let terms = AcceptTerms { drive_as: drive_as.map(holder), max_queue: 2, reject_if_busy: false };
+    let terms = AcceptTerms { drive_as: drive_as.map(holder), max_queue: 2, reject_if_busy: false, wakes: false };
     record.accept(&key(), &message, &terms)
 }
 
@@ -64,7 +64,7 @@ fn commit(run: &RunId, n: u32, first: u64, events: u64, then: Then) -> Commit {
 }
 
 fn terms(go_on: bool) -> CommitTerms {
-    CommitTerms { now: T0, lease_until: T0.plus_ms(20_000), go_on }
+    CommitTerms { now: T0, lease_until: T0.plus_ms(20_000), go_on, heard: None }
 }
 
 fn fate(rule: CommitRule) -> Fate {

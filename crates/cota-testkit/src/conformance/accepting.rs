@@ -126,4 +126,4 @@ pub(super) async fn one_of_several_acceptors_at_once_drives(world: World) {
     assert_eq!(drivers, 1);
 }
 
-const TERMS: AcceptTerms = AcceptTerms { drive_as: None, max_queue: 16, reject_if_busy: false };
+const TERMS: AcceptTerms = AcceptTerms { drive_as: None, max_queue: 16, reject_if_busy: false, wakes: false };

@@ -3,10 +3,10 @@
 use cota_core::ids::Timestamp;
 use cota_core::limits::{LEASE_MS, TAKEOVERS};
 use cota_core::turn::Then;
-use cota_driver::store::{Acceptance, ClaimOutcome, CommitError, Next};
+use cota_driver::store::{Acceptance, ClaimOutcome, CommitError, CommitTerms, Next};
 use futures_util::future::join_all;
 
-use super::samples::{T0, checkpoint, driving, going_on, key, message, ringing, run_of, stopping};
+use super::samples::{T0, checkpoint, driving, going_on, key, message, ringing, run_of, stopping, waking};
 use super::world::{ThenExt as _, World, handed_on};
 
 const LAPSED: Timestamp = Timestamp(T0.0 + LEASE_MS);
@@ -112,6 +112,39 @@ pub(super) async fn a_saved_run_goes_before_a_newer_message(world: World) {
     let resumed = world.take("b", LAPSED).await;
     assert_eq!((resumed.claim.run, resumed.saved), (claim.run, true));
     assert_eq!(world.waiting_ids().await, ["m1", "m2"]);
+}
+
+pub(super) async fn a_message_for_a_parked_run_wakes_it(world: World) {
+    let claim = world.drive("m1").await;
+    let start = world.load().await.inbox;
+    let far = T0.plus_ms(1_000_000_000);
+    let park = checkpoint(&claim, 1, b"parked").then(Then::Park(far));
+    let heard = CommitTerms { heard: start.last().map(|message| message.position), ..going_on(T0) };
+    assert_eq!(world.commit(&claim, &park, &heard).await.unwrap().next, Next::Released { ring: false });
+    assert_eq!(world.claim("b", LAPSED).await, ClaimOutcome::Parked { until: far });
+    let accepted = world.accept(message("m2"), &waking()).await;
+    assert!(matches!(accepted, Acceptance::Accepted { then: cota_driver::store::AfterAccept::Ring, .. }), "{accepted:?}");
+    let woken = world.take("b", LAPSED).await;
+    assert_eq!((woken.claim.run.clone(), woken.saved), (claim.run, true));
+    let waiting = world.load().await.inbox;
+    let answering = checkpoint(&woken.claim, 2, b"parked again").answering(&waiting[1..]).then(Then::Park(far));
+    let heard = CommitTerms { heard: waiting.last().map(|message| message.position), ..going_on(LAPSED) };
+    assert_eq!(world.commit(&woken.claim, &answering, &heard).await.unwrap().next, Next::Released { ring: false });
+    assert_eq!(world.waiting_ids().await, ["m1"], "what was answered waits no more; the run's own message does");
+    assert_eq!(world.claim("c", LAPSED).await, ClaimOutcome::Parked { until: far });
+}
+
+pub(super) async fn a_run_is_not_parked_past_a_message_that_it_has_not_heard(world: World) {
+    let claim = world.drive("m1").await;
+    let start = world.load().await.inbox;
+    world.accept(message("m2"), &waking()).await;
+    let far = T0.plus_ms(1_000_000_000);
+    let park = checkpoint(&claim, 1, b"parked").then(Then::Park(far));
+    let heard = CommitTerms { heard: start.last().map(|message| message.position), ..going_on(T0) };
+    for _ in 0..2 {
+        assert_eq!(world.commit(&claim, &park, &heard).await.unwrap().next, Next::Released { ring: true });
+    }
+    assert_eq!(world.take("b", T0).await.claim.run, claim.run);
 }
 
 pub(super) async fn unfinished_work_is_listed_with_its_time(world: World) {

@@ -96,6 +96,8 @@ pub fn cases() -> Vec<Case> {
         claiming::takeovers_are_counted_for_each_run,
         claiming::a_parked_run_is_resumed_at_its_time,
         claiming::a_saved_run_goes_before_a_newer_message,
+        claiming::a_message_for_a_parked_run_wakes_it,
+        claiming::a_run_is_not_parked_past_a_message_that_it_has_not_heard,
         claiming::unfinished_work_is_listed_with_its_time,
         committing::a_finish_answers_its_message,
         committing::a_finish_hands_the_claim_to_the_next_message,

@@ -173,7 +173,7 @@ impl Side {
                 let (from, id) = (self::sender(&format!("sender-{sender}")), message_id(&format!("m{id}")));
                 let message = NewMessage { sender: from, message_id: id, at: now, content };
                 let drive_as = drive_as.map(|by| holder(&format!("holder-{by}")));
-                self.accept(store, message, &AcceptTerms { drive_as, max_queue: 2, reject_if_busy: *reject }).await
+                self.accept(store, message, &AcceptTerms { drive_as, max_queue: 2, reject_if_busy: *reject, wakes: false }).await
             }
             Operation::Claim { holder: by, .. } => {
                 let by = holder(&format!("holder-{by}"));

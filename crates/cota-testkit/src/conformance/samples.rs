@@ -68,7 +68,7 @@ pub fn run_of(key: &ConversationKey, id: &str) -> RunId {
 
 /// The terms of an acceptor that drives.
 pub fn driving(by: &str) -> AcceptTerms {
-    AcceptTerms { drive_as: Some(holder(by)), max_queue: 16, reject_if_busy: false }
+    AcceptTerms { drive_as: Some(holder(by)), max_queue: 16, reject_if_busy: false, wakes: false }
 }
 
 /// The terms of an acceptor that does not drive.
@@ -76,9 +76,14 @@ pub fn ringing() -> AcceptTerms {
     AcceptTerms { drive_as: None, ..driving("a") }
 }
 
+/// The terms of an acceptor whose message wakes a parked run.
+pub fn waking() -> AcceptTerms {
+    AcceptTerms { wakes: true, ..ringing() }
+}
+
 /// The terms of a commit whose holder goes on with the next message.
 pub fn going_on(now: Timestamp) -> CommitTerms {
-    CommitTerms { now, lease_until: now.plus_ms(cota_core::limits::LEASE_MS), go_on: true }
+    CommitTerms { now, lease_until: now.plus_ms(cota_core::limits::LEASE_MS), go_on: true, heard: None }
 }
 
 /// The terms of a commit whose holder stops after this run.
@@ -126,7 +131,8 @@ pub fn checkpoint(claim: &Claim, n: u32, run: &[u8]) -> Commit {
     }
 }
 
-fn answered(message: &InboxMessage) -> Answered {
+/// How a commit names a message that it answers.
+pub fn answered(message: &InboxMessage) -> Answered {
     Answered { position: message.position, sender: message.sender.clone(), message_id: message.message_id.clone() }
 }
 

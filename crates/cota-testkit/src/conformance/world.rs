@@ -10,7 +10,7 @@ use cota_driver::store::{
     Progress, Store,
 };
 
-use super::samples::{T0, driving, finish, going_on, holder, key, message, message_id, sender};
+use super::samples::{T0, answered, driving, finish, going_on, holder, key, message, message_id, sender};
 
 /// A store, and the conversation of one case.
 #[derive(Clone)]
@@ -99,13 +99,18 @@ pub(super) fn handed_on(committed: Committed) -> (Claim, Vec<InboxMessage>) {
     }
 }
 
-/// Says what becomes of the claim.
+/// Says what becomes of the claim, and of messages.
 pub(super) trait ThenExt {
     fn then(self, then: Then) -> Self;
+    fn answering(self, messages: &[InboxMessage]) -> Self;
 }
 
 impl ThenExt for Commit {
     fn then(self, then: Then) -> Self {
         Self { then, ..self }
+    }
+
+    fn answering(self, messages: &[InboxMessage]) -> Self {
+        Self { answered: messages.iter().map(answered).collect(), ..self }
     }
 }

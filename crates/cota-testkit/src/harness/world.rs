@@ -134,7 +134,7 @@ impl World {
         };
         let drives = self.tape.below(2) == 0 && self.processes[who].driving.is_none();
         let holder = self.processes[who].holder.clone();
-        let terms = AcceptTerms { drive_as: drives.then_some(holder), max_queue: 100, reject_if_busy: false };
+        let terms = AcceptTerms { drive_as: drives.then_some(holder), max_queue: 100, reject_if_busy: false, wakes: false };
         let accepted = block_on(self.store.accept(&self.key, message.clone(), &terms)).expect("the memory store answers");
         let Acceptance::Accepted { then, .. } = accepted else { panic!("refused: {accepted:?}") };
         self.acknowledged.push(id);
@@ -241,7 +241,7 @@ impl World {
         if fate == 7 {
             return driving.commit_failed(&bot, CommitFailure::Transient, now);
         }
-        let terms = CommitTerms { now, lease_until: now.plus_ms(cota_core::limits::LEASE_MS), go_on: true };
+        let terms = CommitTerms { now, lease_until: now.plus_ms(cota_core::limits::LEASE_MS), go_on: true, heard: None };
         match block_on(self.store.commit(&self.key, &driving.claim, &commit, &terms)) {
             // Written, but the answer is lost.
             Ok(_) if fate == 6 => driving.commit_failed(&bot, CommitFailure::Transient, now),
