@@ -11,7 +11,8 @@ use crate::steps::{Outcome, Steps};
 use crate::tools;
 
 /// The crates that run on every target, so each has to compile for bare WebAssembly.
-const PORTABLE: &[&str] = &["cota-core", "cota-config", "cota-protocol", "cota-driver", "cota-offline", "cota-effects", "cota-gateway"];
+const PORTABLE: &[&str] =
+    &["cota-core", "cota-config", "cota-protocol", "cota-driver", "cota-offline", "cota-effects", "cota-gateway", "cota-store-upstash"];
 
 /// What tests read to run fewer cases: set to 1 by `--quick`, else not set.
 pub const QUICK_VARIABLE: &str = "COTA_QUICK";

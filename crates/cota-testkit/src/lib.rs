@@ -1,4 +1,4 @@
-//! What tests share: scripted models, the machine harness and the store conformance suite.
+//! What tests share: scripted models, the machine harness, the store conformance suite, and services of production.
 //!
 //! It is not part of any product: crates name it under `dev-dependencies` only.
 //!
@@ -9,3 +9,5 @@ pub mod conformance;
 pub mod harness;
 #[cfg(feature = "server")]
 pub mod llm_server;
+#[cfg(feature = "services")]
+pub mod services;
