@@ -51,7 +51,8 @@ impl IdentitySettings {
         }
         let keys = keys::list(ledger.as_ref(), clock.now()).await.map_err(|error| Failure::service(error.to_string()))?;
         if keys.is_empty() && self.tokens.is_none() {
-            return if is_private { Ok(Access::Off) } else { Err(open_to_others()) };
+            let identities = Identities::new(ledger, clock, Arc::new(SystemChance));
+            return if is_private { Ok(Access::until_first_key(identities)) } else { Err(open_to_others()) };
         }
         let identities = Identities::new(ledger, clock, Arc::new(SystemChance));
         Ok(Access::On(Arc::new(match self.tokens {

@@ -17,6 +17,7 @@ mod commands;
 mod explain;
 mod failure;
 mod identity;
+mod limits;
 mod log;
 pub mod native;
 mod output;

@@ -1,12 +1,15 @@
 //! Who a caller is, and what it may do: the one place that decides it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
 use cota_core::ids::{Owner, SenderId};
+use cota_driver::store::StoreError;
 use cota_protocol::problem::{Code, Problem};
 
+use crate::address::ClientAddress;
 use crate::identity::{Identities, unauthorized};
 
 /// The sender where nobody says who speaks.
@@ -17,8 +20,16 @@ const ANYBODY: &str = "user";
 pub enum Access {
     /// It does not: everybody shares the owner `public`, may speak as anybody, and has every scope.
     Off,
+    /// Not until there is an API key: the first one locks the door, and it stays locked.
+    UntilFirstKey(Arc<Door>),
     /// Each has to prove who it is.
     On(Arc<Identities>),
+}
+
+/// A door that the first API key locks.
+pub struct Door {
+    identities: Identities,
+    is_locked: AtomicBool,
 }
 
 /// What a proof of identity says of who brings it.
@@ -51,6 +62,7 @@ pub(crate) enum Speaker {
 pub(crate) struct Caller {
     known: Known,
     named: Option<SenderId>,
+    address: Option<ClientAddress>,
 }
 
 /// Somebody who speaks in a conversation.
@@ -62,6 +74,17 @@ pub struct Identity {
     pub sender: SenderId,
     /// What it may see.
     pub scopes: Scopes,
+    /// From where.
+    pub address: Option<ClientAddress>,
+}
+
+/// One thing that an identity may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Talk with bots, read and forget conversations.
+    Chat,
+    /// Act on bots and tasks, and set the proxy user going.
+    Operator,
 }
 
 /// What an identity may see and do.
@@ -100,6 +123,21 @@ impl Scopes {
         scopes
     }
 
+    /// Nothing, if this scope is among them.
+    ///
+    /// # Errors
+    /// When it is not: the one answer to all who lack a scope.
+    pub(crate) fn require(self, scope: Scope) -> Result<(), Problem> {
+        let (has, name) = match scope {
+            Scope::Chat => (self.chat, "chat"),
+            Scope::Operator => (self.operator, "operator"),
+        };
+        if has {
+            return Ok(());
+        }
+        Err(Problem::new(Code::Forbidden, format!("this needs the scope `{name}`, which this key or token does not have")))
+    }
+
     /// The names of these scopes.
     #[must_use]
     pub fn names(self) -> Vec<&'static str> {
@@ -121,30 +159,55 @@ impl From<Scopes> for Vec<&'static str> {
 }
 
 impl Access {
-    /// The caller of a request with this proof, and with `sender_id` in its address, if it has them.
-    pub(crate) fn caller(&self, proof: Option<&Known>, sender_id: Option<&str>) -> Result<Caller, Problem> {
+    /// Open to everybody until there is an API key, then to those with a proof.
+    #[must_use]
+    pub fn until_first_key(identities: Identities) -> Self {
+        Self::UntilFirstKey(Arc::new(Door { identities, is_locked: AtomicBool::new(false) }))
+    }
+
+    /// Looks whether there is an API key by now, where that matters; whether nobody needs to look again.
+    ///
+    /// # Errors
+    /// If the ledger does not answer.
+    pub async fn look_for_keys(&self) -> Result<bool, StoreError> {
+        let Self::UntilFirstKey(door) = self else { return Ok(true) };
+        if !door.is_locked.load(Ordering::Acquire) && door.identities.has_keys().await? && !door.is_locked.swap(true, Ordering::AcqRel) {
+            tracing::info!("there is an API key now: from here on every request has to prove whose it is");
+        }
+        Ok(door.is_locked.load(Ordering::Acquire))
+    }
+
+    /// What callers are known by, where they have to be known.
+    pub(crate) fn identities(&self) -> Option<&Identities> {
+        match self {
+            Self::Off => None,
+            Self::UntilFirstKey(door) => door.is_locked.load(Ordering::Acquire).then_some(&door.identities),
+            Self::On(identities) => Some(identities),
+        }
+    }
+
+    /// The caller of a request from this address with this proof, and with `sender_id` in its query, if it has them.
+    pub(crate) fn caller(&self, proof: Option<&Known>, sender_id: Option<&str>, address: Option<ClientAddress>) -> Result<Caller, Problem> {
         let named = sender_id.map(SenderId::new).transpose().map_err(|error| {
             let detail = format!("`sender_id` in the query {}", error.fault);
             Problem::new(Code::BadRequest, detail).with("field", "sender_id")
         })?;
-        let known = match (self, proof) {
-            (Self::Off, _) => Known { speaker: Speaker::Anybody, scopes: Scopes::ALL },
-            (Self::On(_), Some(known)) => known.clone(),
-            (Self::On(_), None) => {
+        let known = match (self.identities(), proof) {
+            (None, _) => Known { speaker: Speaker::Anybody, scopes: Scopes::ALL },
+            (Some(_), Some(known)) => known.clone(),
+            (Some(_), None) => {
                 return Err(unauthorized("say who you are: send an API key or a JWT in the header `Authorization: Bearer ...`"));
             }
         };
-        Ok(Caller { known, named })
+        Ok(Caller { known, named, address })
     }
 }
 
 impl Caller {
     /// The identity it speaks with: as `sender` where the body names one, else as the address says.
     pub(crate) fn speaking_as(self, sender: Option<SenderId>) -> Result<Identity, Problem> {
-        let scopes = self.known.scopes;
-        if !scopes.chat {
-            return Err(Problem::new(Code::Forbidden, "this needs the scope `chat`, which this key or token does not have"));
-        }
+        let (scopes, address) = (self.known.scopes, self.address);
+        scopes.require(Scope::Chat)?;
         let named = sender.or(self.named);
         match self.known.speaker {
             Speaker::Anybody => {
@@ -152,7 +215,7 @@ impl Caller {
                     Some(sender) => sender,
                     None => SenderId::new(ANYBODY).map_err(|error| Problem::new(Code::Internal, error.to_string()))?,
                 };
-                Ok(Identity { owner: Owner::public(), sender, scopes })
+                Ok(Identity { owner: Owner::public(), sender, scopes, address })
             }
             Speaker::Backend => {
                 let sender = named.ok_or_else(|| {
@@ -163,14 +226,14 @@ impl Caller {
                     let detail = format!("`sender_id` {}, so it cannot own conversations", error.fault);
                     Problem::new(Code::BadRequest, detail).with("field", "sender_id")
                 })?;
-                Ok(Identity { owner, sender, scopes })
+                Identity { owner, sender, scopes, address }.unless_public()
             }
             Speaker::Person { owner, sender } => match named {
                 Some(named) if named != sender => {
                     let detail = "`sender_id` is another than the one you have proved to be; leave it out";
                     Err(Problem::new(Code::Forbidden, detail).with("field", "sender_id"))
                 }
-                Some(_) | None => Ok(Identity { owner, sender, scopes }),
+                Some(_) | None => Identity { owner, sender, scopes, address }.unless_public(),
             },
         }
     }
@@ -178,6 +241,17 @@ impl Caller {
     /// Whether it is known who speaks before a body says so.
     pub(crate) fn is_named(&self) -> bool {
         self.named.is_some() || matches!(self.known.speaker, Speaker::Person { .. })
+    }
+}
+
+impl Identity {
+    /// The owner of what was said while nobody was identified is no identity's name.
+    fn unless_public(self) -> Result<Self, Problem> {
+        if self.owner == Owner::public() {
+            let detail = "nobody is called `public`: it stands for all who are not identified; use another name";
+            return Err(Problem::new(Code::Forbidden, detail).with("field", "sender_id"));
+        }
+        Ok(self)
     }
 }
 
@@ -192,11 +266,11 @@ mod tests {
     #[test]
     fn without_identity_everybody_is_public_and_says_who_speaks() {
         for (query, body, speaks) in [(None, None, "user"), (Some("ana"), None, "ana"), (Some("ana"), Some("zoë"), "zoë")] {
-            let caller = Access::Off.caller(None, query).unwrap();
+            let caller = Access::Off.caller(None, query, None).unwrap();
             let identity = caller.speaking_as(body.map(sender)).unwrap();
             assert_eq!((identity.owner, identity.sender.as_str()), (Owner::public(), speaks));
         }
-        assert_eq!(Access::Off.caller(None, Some("a\nb")).unwrap_err().detail, "`sender_id` in the query has a control character");
+        assert_eq!(Access::Off.caller(None, Some("a\nb"), None).unwrap_err().detail, "`sender_id` in the query has a control character");
     }
 
     #[test]
@@ -205,6 +279,7 @@ mod tests {
         for (speaker, query, body, expected) in [
             (Speaker::Backend, None, None, Err(Code::MissingSender)),
             (Speaker::Backend, Some("bo"), None, Ok("bo")),
+            (Speaker::Backend, Some("bo"), Some("public"), Err(Code::Forbidden)),
             (Speaker::Backend, Some("bo"), Some("zoë"), Ok("zoë")),
             (person.clone(), None, None, Ok("ana")),
             (person.clone(), Some("ana"), Some("ana"), Ok("ana")),
@@ -212,7 +287,7 @@ mod tests {
             (person.clone(), Some("ana"), Some("bo"), Err(Code::Forbidden)),
             (person, Some("Ana"), None, Err(Code::Forbidden)),
         ] {
-            let caller = Caller { known: Known { speaker, scopes: Scopes::CHAT }, named: query.map(sender) };
+            let caller = Caller { known: Known { speaker, scopes: Scopes::CHAT }, named: query.map(sender), address: None };
             let spoken = caller.speaking_as(body.map(sender)).map(|identity| (identity.owner.to_string(), identity.sender.to_string()));
             let expected = expected.map(|name| (name.to_owned(), name.to_owned()));
             assert_eq!(spoken.map_err(|problem| problem.code), expected);
@@ -222,7 +297,7 @@ mod tests {
     #[test]
     fn without_the_scope_to_chat_nobody_reaches_a_conversation() {
         let known = Known { speaker: Speaker::Backend, scopes: Scopes { chat: false, ..Scopes::ALL } };
-        let caller = Caller { known, named: Some(sender("ana")) };
+        let caller = Caller { known, named: Some(sender("ana")), address: None };
         assert_eq!(caller.speaking_as(None).unwrap_err().code, Code::Forbidden);
     }
 

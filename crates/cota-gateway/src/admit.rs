@@ -9,12 +9,13 @@ use http::{HeaderMap, Method, StatusCode};
 
 use cota_protocol::problem::{Code, Problem};
 
-use crate::access::{Access, Caller, Known};
+use crate::access::{Caller, Known};
+use crate::address::ClientAddress;
 use crate::gateway::Gateway;
-use crate::identity::{Identities, unauthorized};
+use crate::identity::{Identities, keys, unauthorized};
 use crate::origin::{self, Refused};
 use crate::request::{asked, header_text};
-use crate::respond;
+use crate::{openai, respond, socketio};
 
 /// What a page of another origin may send, what it may read, and for how long it may remember that, in seconds.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE");
@@ -23,13 +24,19 @@ const HEADERS: HeaderValue =
 const READABLE: HeaderValue = HeaderValue::from_static("retry-after, www-authenticate");
 const REMEMBER: HeaderValue = HeaderValue::from_static("600");
 
+/// What is there for everybody, and for whoever watches over the server.
+const FREE: [&str; 6] = ["/", "/health", "/ready", "/version", "/metrics", "/openapi.json"];
+
 /// Lets a request through to its route, and puts the headers on the answer that every answer has.
 pub(crate) async fn admit(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    if let Err(problem) = gateway.admit(&mut parts).await {
-        return respond::secure(respond::problem(&problem));
-    }
     let origin = parts.headers.get(ORIGIN).cloned();
+    if let Err(problem) = gateway.admit(&mut parts).await {
+        let answer = if openai::is_route(parts.uri.path()) { openai::refuse(&problem) } else { respond::problem(&problem) };
+        // A page that may not use this server may not read why, either.
+        let origin = origin.filter(|_| problem.code != Code::Forbidden && problem.code != Code::BadRequest);
+        return respond::secure(share(answer, origin));
+    }
     let answer = if is_preflight(&parts) { preflight() } else { next.run(Request::from_parts(parts, body)).await };
     respond::secure(share(answer, origin))
 }
@@ -41,10 +48,18 @@ impl Gateway {
     /// The routes do this themselves. A target that opens a socket without them asks here first.
     ///
     /// # Errors
-    /// When it is a page's that may not ask this server, or the proof is not valid.
+    /// When it is a page's that may not ask this server, too many come from its address, or the proof is not valid.
     pub async fn admit(&self, parts: &mut Parts) -> Result<(), Problem> {
         self.check_origin(parts)?;
-        let Access::On(identities) = &self.options().access else { return Ok(()) };
+        let address = ClientAddress::of(parts, self.options().address_header.as_ref());
+        if let Some(address) = address {
+            parts.extensions.insert(address);
+        }
+        if !is_free(parts) {
+            self.limiter().request_from(address).await?;
+        }
+        self.look_for_keys(only(&parts.headers, &AUTHORIZATION)?.and_then(bearer)).await?;
+        let Some(identities) = self.options().access.identities() else { return Ok(()) };
         if let Some(known) = identify(identities, parts).await? {
             parts.extensions.insert(known);
         }
@@ -53,7 +68,16 @@ impl Gateway {
 
     /// The caller of an admitted request that names `sender_id` in its address, if it does.
     pub(crate) fn caller(&self, parts: &Parts, sender_id: Option<&str>) -> Result<Caller, Problem> {
-        self.options().access.caller(parts.extensions.get(), sender_id)
+        self.options().access.caller(parts.extensions.get(), sender_id, parts.extensions.get().copied())
+    }
+
+    /// Where the first API key is yet to be made: whoever comes with one may have made it.
+    pub(crate) async fn look_for_keys(&self, token: Option<&str>) -> Result<(), Problem> {
+        let access = &self.options().access;
+        if access.identities().is_none() && token.is_some_and(keys::is_key) {
+            access.look_for_keys().await.map_err(|error| respond::unreadable(&error))?;
+        }
+        Ok(())
     }
 
     /// A request with neither header is no browser's.
@@ -65,6 +89,14 @@ impl Gateway {
         }
         origin::check(origin, host, &self.options().hosts).map_err(foreign)
     }
+}
+
+/// Whether a request counts as none: it asks for what is there for everybody, or is one of many that carry a connection, of which
+/// each event counts by itself.
+fn is_free(parts: &Parts) -> bool {
+    let path = parts.uri.path();
+    let carries = path == socketio::PATH && parts.uri.query().is_some_and(|query| query.contains("sid="));
+    FREE.contains(&path) || path.starts_with("/page/") || carries || is_preflight(parts)
 }
 
 /// Who a request is from, by its header, else by the ticket in its address.

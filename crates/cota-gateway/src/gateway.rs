@@ -1,7 +1,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::Router;
+use http::HeaderName;
 
 use cota_core::ids::{MessageId, Timestamp};
 use cota_driver::host::Conversations;
@@ -9,6 +11,7 @@ use cota_driver::ports::Clock;
 use cota_protocol::problem::{Code, Problem};
 
 use crate::access::Access;
+use crate::limits::Limiter;
 use crate::routes;
 use crate::sse::Streams;
 use crate::websocket::Rooms;
@@ -29,13 +32,25 @@ pub struct Options {
     pub instance: String,
     /// Host names under which pages and clients may open a socket, beside `localhost` and plain addresses.
     pub hosts: Vec<String>,
+    /// Keeps to the limits.
+    pub limiter: Arc<Limiter>,
+    /// The header in which a proxy, that every request comes through, says from which address it came.
+    pub address_header: Option<HeaderName>,
 }
 
 impl Options {
     /// The options of a process called `instance` that knows nobody and is reached by address.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, instance: impl Into<String>) -> Self {
-        Self { clock, access: Access::Off, request_ms: REQUEST_MS, instance: instance.into(), hosts: Vec::new() }
+        Self {
+            clock,
+            access: Access::Off,
+            request_ms: REQUEST_MS,
+            instance: instance.into(),
+            hosts: Vec::new(),
+            limiter: Limiter::none(),
+            address_header: None,
+        }
     }
 }
 
@@ -87,6 +102,16 @@ impl Gateway {
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         &self.0.options.clock
+    }
+
+    /// How long a socket may be open on which nothing is said, as its host has to see to.
+    #[must_use]
+    pub fn idle(&self) -> Option<Duration> {
+        self.limiter().idle_ms().map(Duration::from_millis)
+    }
+
+    pub(crate) fn limiter(&self) -> &Limiter {
+        &self.0.options.limiter
     }
 
     pub(crate) fn now(&self) -> Timestamp {

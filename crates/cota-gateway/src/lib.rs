@@ -9,18 +9,21 @@
 //! on top. So delivery may stop and go on anywhere, and never slows a turn.
 //!
 //! - [`Gateway`]: the routes and what they share. [`Options`]: what a deployment decides.
+//! - [`limits`]: how much anybody may have. [`ClientAddress`]: from where a request comes.
 //! - [`Access`]: who a caller is. [`identity`]: how it proves that. [`origin`]: which pages may open a socket.
 //! - [`websocket`]: COTA's frames over any socket. [`socketio`]: the same as events, and Rasa's.
 //! - Inside, a module for each channel: `conversations`, `rasa`, `tracker_routes`, `openai`, `sse`. Those that answer a
 //!   request with a turn send and wait in one place, `wait`; those that follow a conversation do so with `follow`.
 
 mod access;
+mod address;
 mod admit;
 mod answer;
 mod conversations;
 mod follow;
 mod gateway;
 pub mod identity;
+pub mod limits;
 mod metrics;
 mod openai;
 mod operations;
@@ -31,6 +34,7 @@ mod rasa;
 mod request;
 mod respond;
 mod routes;
+mod send;
 pub mod socketio;
 mod sse;
 mod tracker_routes;
@@ -38,6 +42,7 @@ mod view;
 mod wait;
 pub mod websocket;
 
-pub use access::{Access, Identity, Scopes};
+pub use access::{Access, Door, Identity, Scopes};
+pub use address::ClientAddress;
 pub use gateway::{Gateway, Options};
 pub use respond::{not_accepted, problem, unreadable};

@@ -76,8 +76,8 @@ pub(crate) enum Format {
 
 impl Addressed {
     /// The conversation, and who speaks in it: as `sender` where the body names one.
-    pub(crate) fn resolve(self, sender: Option<SenderId>) -> Result<(ConversationKey, Identity), Problem> {
-        Visit { bot: self.bot, caller: self.caller, asked: self.asked }.resolve(self.id, sender)
+    pub(crate) async fn resolve(self, gateway: &Gateway, sender: Option<SenderId>) -> Result<(ConversationKey, Identity), Problem> {
+        Visit { bot: self.bot, caller: self.caller, asked: self.asked }.resolve(gateway, self.id, sender).await
     }
 }
 
@@ -91,8 +91,13 @@ impl Visit {
     }
 
     /// The conversation of this name, and who speaks in it: as `sender` where the body names one.
-    pub(crate) fn resolve(self, id: ConversationId, sender: Option<SenderId>) -> Result<(ConversationKey, Identity), Problem> {
-        let identity = self.caller.speaking_as(sender)?;
+    pub(crate) async fn resolve(
+        self,
+        gateway: &Gateway,
+        id: ConversationId,
+        sender: Option<SenderId>,
+    ) -> Result<(ConversationKey, Identity), Problem> {
+        let identity = gateway.speaker(self.caller, sender).await?;
         Ok((ConversationKey { bot: self.bot, owner: identity.owner.clone(), id }, identity))
     }
 }

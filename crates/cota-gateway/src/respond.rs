@@ -86,7 +86,8 @@ fn refuse(problem: &Problem, shape: &impl Serialize, content_type: HeaderValue) 
         response.headers_mut().insert(header::WWW_AUTHENTICATE, BEARER);
     }
     if problem.code.is_transient() {
-        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        let after = problem.retry_after().map_or(RETRY_AFTER, HeaderValue::from);
+        response.headers_mut().insert(header::RETRY_AFTER, after);
     }
     response
 }

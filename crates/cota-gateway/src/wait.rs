@@ -13,6 +13,7 @@ use cota_driver::ports::Clock;
 use cota_driver::store::{NewMessage, Progress, StoreError};
 use cota_protocol::problem::{Code, Problem};
 
+use crate::access::Identity;
 use crate::answer::{AnsweredTurn, Question};
 use crate::gateway::Gateway;
 use crate::respond;
@@ -49,11 +50,17 @@ impl Waiter {
     ///
     /// # Errors
     /// Why it was not accepted, as the client is told it.
-    pub(crate) async fn send(gateway: &Gateway, question: Question, content: MessageContent, streams: bool) -> Result<Self, Problem> {
+    pub(crate) async fn send(
+        gateway: &Gateway,
+        question: Question,
+        by: &Identity,
+        content: MessageContent,
+        streams: bool,
+    ) -> Result<Self, Problem> {
         let mut waiter = Self::new(gateway, question, streams);
         let Question { key, sender, message_id, .. } = waiter.question.clone();
         let message = NewMessage { sender, message_id, at: gateway.now(), content };
-        match gateway.conversations().send(&key, message).await.map_err(|error| respond::not_accepted(&error))? {
+        match gateway.send(&key, message, by).await? {
             Sent::Accepted(_) | Sent::Repeated(Progress::Pending) => {}
             Sent::Repeated(Progress::Answered { first, last }) => {
                 let recorded = answered(gateway, &waiter.question, first, last).await.map_err(|error| respond::unreadable(&error))?;

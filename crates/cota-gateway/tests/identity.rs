@@ -346,3 +346,72 @@ async fn a_page_may_use_the_server_only_from_where_it_is_allowed() {
         }
     }
 }
+
+#[tokio::test]
+async fn only_an_operator_sets_a_proxy_user_going() {
+    let guarded = Guarded::new();
+    let say = || post("/v1/conversations/c1/messages?bot=rehearsal", &json!({"text": "hi"}));
+    let (status, refused) = guarded.ask(&token("ana", "chat inspect"), say()).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::FORBIDDEN, &json!("forbidden")));
+    assert_eq!(refused["detail"], "this needs the scope `operator`, which this key or token does not have");
+    let asked = |bearer: &str| {
+        let asked = json!({"model": "rehearsal", "messages": [{"role": "user", "content": "hi"}]});
+        ask(&guarded.router, with_bearer(bearer, post("/v1/chat/completions", &asked)))
+    };
+    assert_eq!(asked(&token("ana", "chat")).await.status(), StatusCode::FORBIDDEN);
+    let ticket = guarded.ticket(&token("ana", "chat"), "").await;
+    let mut socket = guarded.open(&format!("/websocket?ticket={ticket}&bot=rehearsal")).await.unwrap();
+    assert_eq!(socket.next().await["type"], "login");
+    let refused = socket.send(json!({"type": "text", "session_id": "c1", "text": "hi", "message_id": "m1"})).await;
+    assert_eq!((&refused["code"], &refused["message_id"]), (&json!("forbidden"), &json!("m1")));
+    assert_eq!(guarded.world.host.metrics().accepted.load(Ordering::Relaxed), 0);
+    assert_eq!(guarded.ask(&token("ana", "chat operator"), say()).await.0, StatusCode::OK);
+    let models = get("/v1/models");
+    assert_eq!(guarded.ask(&token("ana", "chat"), models).await.0, StatusCode::OK, "who may talk may know with whom");
+    let open = world_with(OnBusy::Queue, |_| {}).gateway.router();
+    assert_eq!(answer(&open, say()).await.0, StatusCode::OK, "nobody is identified: everybody may do everything");
+}
+
+#[tokio::test]
+async fn the_first_key_locks_the_door_behind_itself() {
+    let (ledger, chance) = (Arc::<MemoryLedger>::default(), Arc::<Counting>::default());
+    let world = world_with(OnBusy::Queue, |options| {
+        options.access = Access::until_first_key(Identities::new(ledger.clone(), options.clock.clone(), Arc::<Counting>::default()));
+    });
+    let router = world.gateway.router();
+    let message = json!({"text": "hi", "sender_id": "ana"});
+    assert_eq!(answer(&router, post(MESSAGES, &message)).await.0, StatusCode::OK);
+    let mut parts = get("/websocket?sender_id=ana").into_parts().0;
+    world.gateway.admit(&mut parts).await.unwrap();
+    let Opening::Session(session) = world.gateway.open(&parts) else { panic!("everybody may come in") };
+    let mut socket = Socket(*session);
+    assert_eq!(socket.next().await["type"], "login");
+    assert_eq!(world.options.access.look_for_keys().await, Ok(false));
+
+    // Whoever comes with a key is believed to have made one.
+    let text = keys::create(ledger.as_ref(), chance.as_ref(), "", Scopes::CHAT, START, None).await.ok().unwrap().text;
+    let mine = answer(&router, with_bearer(&text, get("/v1/conversations/c1?sender_id=ana"))).await;
+    assert_eq!(mine.0, StatusCode::NOT_FOUND, "what was said before is nobody's");
+    assert_eq!(answer(&router, post(MESSAGES, &message)).await.0, StatusCode::UNAUTHORIZED);
+    let public = json!({"text": "hi", "sender_id": "public"});
+    assert_eq!(answer(&router, with_bearer(&text, post(MESSAGES, &public))).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(socket.send(json!({"type": "text", "session_id": "c1", "text": "hi"})).await["code"], "unauthorized");
+    assert_eq!(answer(&router, with_bearer(&text, post(MESSAGES, &message))).await.0, StatusCode::OK);
+
+    // It stays locked when the last key is gone.
+    let id = text.split('_').nth(1).unwrap();
+    keys::revoke(ledger.as_ref(), id, START).await.unwrap().unwrap();
+    assert_eq!(world.options.access.look_for_keys().await, Ok(true));
+    assert_eq!(answer(&router, post(MESSAGES, &message)).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_key_that_somebody_makes_up_locks_nobody_out() {
+    let world = world_with(OnBusy::Queue, |options| {
+        options.access =
+            Access::until_first_key(Identities::new(Arc::<MemoryLedger>::default(), options.clock.clone(), Arc::<Counting>::default()));
+    });
+    let router = world.gateway.router();
+    let request = with_bearer("cota_0_0", post(MESSAGES, &json!({"text": "hi"})));
+    assert_eq!(answer(&router, request).await.0, StatusCode::OK);
+}

@@ -226,5 +226,5 @@ async fn a_body_may_have_a_whole_conversation_in_it() {
 async fn the_models_are_the_bots() {
     let (status, models) = answer(&world().gateway.router(), get("/v1/models")).await;
     let names: Vec<_> = models["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
-    assert_eq!((status, names), (StatusCode::OK, vec!["parrot", "other"]));
+    assert_eq!((status, names), (StatusCode::OK, vec!["parrot", "other", "rehearsal"]));
 }

@@ -85,7 +85,7 @@ codes! {
     UnsupportedMediaType "unsupported_media_type" 415,
     /// Too many messages wait in this conversation.
     QueueFull "queue_full" 429,
-    /// Too many requests of this identity.
+    /// Too many requests, tokens or connections of this identity or address.
     RateLimited "rate_limited" 429,
     /// A fault of ours.
     Internal "internal" 500,
@@ -176,6 +176,12 @@ impl Problem {
     pub fn with(mut self, name: impl Into<String>, value: impl Into<Json>) -> Self {
         self.extra.insert(name.into(), value.into());
         self
+    }
+
+    /// In how many seconds the same may be tried again, where that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u64> {
+        self.extra.get("retry_after").and_then(Json::as_u64)
     }
 
     /// The HTTP status of the answer.

@@ -27,11 +27,12 @@ Usage: cota key create [--name NAME] [--scopes SCOPES] [--days N] [--store STORE
        cota key revoke ID [--store STORE]
 
 API keys are for backends: with one a caller speaks for its own users, whom it names with `sender_id`. A new key is
-printed once and kept only as a hash. As soon as there is a key, a server that starts identifies its callers.
+printed once and kept only as a hash. As soon as there is a key, a server identifies its callers; one that runs without
+notices within a few seconds.
 
   --name NAME         what the key is for
   --scopes SCOPES     what it allows, with commas: chat (talk), inspect (see thoughts, policies and LLM calls), operator
-                      (act on bots and tasks) (default: chat)
+                      (act on tasks, start rehearsals) (default: chat)
   --days N            how long it holds (default: until it is revoked)
   --store STORE       the server's store: sqlite:PATH (default: sqlite:.cota/cota.db)
   --format text|json  how to tell it (default: text)

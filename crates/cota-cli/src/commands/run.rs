@@ -8,6 +8,7 @@ use cota_config::StoreChoice;
 use cota_driver::host::Host;
 use cota_driver::ports::Bots as _;
 use cota_effects::StandardEffects;
+use cota_gateway::limits::{Limiter, Metered};
 use cota_gateway::{Access, Options};
 use cota_store_sqlite::Durability;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,6 +20,7 @@ use crate::arguments::{Arguments, Takes};
 use crate::bots::Tell;
 use crate::failure::Failure;
 use crate::identity::IdentitySettings;
+use crate::limits::LimitSettings;
 use crate::native::{Folders, LazyHttp, Opened, Reload, Scripts, StorePlace, TokioClock, unique_holder};
 use crate::output::{FORMATS, Format, print_line};
 use crate::{bots, log, server, talk};
@@ -43,17 +45,44 @@ goes on. SIGTERM and SIGINT let the running turns finish.
   --jwt-issuer ISS         take only JWTs of this issuer; needed with --jwks
   --jwt-audience AUD       take only JWTs for this audience; needed with --jwks
   --allow-hosts NAMES      names under which this server is reached, and sites whose pages may use it, with commas
+  --limit-requests N[:M]   N requests a minute for each identity, at most M at once (default: 600:200)
+  --limit-tokens N[:M]     N tokens of LLMs a minute for each identity (default: off)
+  --limit-connections N    sockets and event streams of each identity (default: 64)
+  --limit-address-requests N[:M], --limit-address-tokens N[:M], --limit-address-connections N
+                           the same for each address (default: 6000:2000, off, 1000; all off where only this machine
+                           can reach the server)
+  --idle-timeout SECONDS   end sockets on which nothing is said for so long (default: 3600; off as the limits above)
+  --address-header NAME    the header in which your proxy says from where a request comes, such as X-Forwarded-For
   --insecure-no-identity   identify nobody, whatever keys there are, on an address that others can reach, too: everybody
                            may read and write every conversation
 
 Callers are identified where the store has API keys (`cota key create`), where --jwks is given, and where the variable
 COTA_JWT_SECRET has a secret for JWTs (HS256; it has no option, as others can read a command line). Without any of them
-only this machine may reach the server.
+only this machine may reach the server, until the first API key is made: it is asked for from then on.
 
 Each option has a variable, such as COTA_PORT; an option comes before its variable, both before endpoints.yml.
 ",
     takes: Takes {
-        options: &["host", "port", "store", "durability", "log-level", "log-format", "jwks", "jwt-issuer", "jwt-audience", "allow-hosts"],
+        options: &[
+            "host",
+            "port",
+            "store",
+            "durability",
+            "log-level",
+            "log-format",
+            "jwks",
+            "jwt-issuer",
+            "jwt-audience",
+            "allow-hosts",
+            "limit-requests",
+            "limit-tokens",
+            "limit-connections",
+            "limit-address-requests",
+            "limit-address-tokens",
+            "limit-address-connections",
+            "idle-timeout",
+            "address-header",
+        ],
         switches: &["insecure-no-identity"],
         words: usize::MAX,
     },
@@ -67,6 +96,9 @@ const PORT: u16 = 5005;
 /// How often the bots' folders are looked at.
 const LOOK: Duration = Duration::from_millis(700);
 
+/// How often a server that identifies nobody yet looks whether there is an API key.
+const LOOK_FOR_KEYS: Duration = Duration::from_secs(2);
+
 /// How bots are to be served.
 struct Settings {
     host: String,
@@ -76,6 +108,7 @@ struct Settings {
     /// How problems of bots are told.
     tell: Tell,
     identity: IdentitySettings,
+    limits: LimitSettings,
     /// Further names of the server and of sites.
     hosts: Vec<String>,
 }
@@ -102,7 +135,8 @@ impl Settings {
             Format::Text => bots::tell_diagnostics,
             Format::Json => bots::log_diagnostics,
         };
-        Ok(Self { host, port, store: arguments.store()?, durability, tell, identity: IdentitySettings::of(arguments)?, hosts })
+        let (identity, limits) = (IdentitySettings::of(arguments)?, LimitSettings::of(arguments)?);
+        Ok(Self { host, port, store: arguments.store()?, durability, tell, identity, limits, hosts })
     }
 }
 
@@ -113,20 +147,25 @@ async fn serve(settings: Settings, folders: Arc<Folders>, opened: &[Opened]) -> 
     let store = place.open(settings.durability, &holder).map_err(|error| Failure::service(error.to_string()))?;
     let scripts = Arc::new(Scripts::new(Arc::clone(&folders)));
     let http = Arc::<LazyHttp>::default();
-    let access = settings.identity.access(is_loopback(&settings.host), store.ledger, Arc::new(clock), Arc::clone(&http) as _).await?;
+    let is_private = is_loopback(&settings.host);
+    let limiter = Limiter::new(settings.limits.limits(is_private), Arc::clone(&store.ledger), Arc::new(clock));
+    let access = settings.identity.access(is_private, store.ledger, Arc::new(clock), Arc::clone(&http) as _).await?;
     let effects = Arc::new(StandardEffects::with_scripts(http, Arc::new(clock), scripts));
-    let host = talk::host(Arc::clone(&folders) as _, Arc::clone(&effects) as _, clock, store.conversations, holder.clone());
+    let metered = Metered::over(Arc::clone(&effects) as _, &limiter);
+    let host = talk::host(Arc::clone(&folders) as _, metered, clock, store.conversations, holder.clone());
 
     let listener = server::bind(&settings.host, settings.port).await.map_err(|error| Failure::service(error.to_string()))?;
     let address = listener.local_addr().map_err(|error| Failure::service(error.to_string()))?;
-    if matches!(access, Access::Off) && !is_loopback(&settings.host) {
+    if matches!(access, Access::Off) && !is_private {
         tracing::warn!("callers are not identified: everybody who can reach this address may read and write every conversation");
     }
     tracing::info!(bots = ?folders.names(), store = %place, "serving");
     print_line(format_args!("Listening on http://{address}"))?;
     let mut hosts = settings.hosts;
     hosts.push(settings.host);
-    let options = Options { access, hosts, ..Options::new(Arc::new(clock), holder.0) };
+    let address_header = settings.limits.address_header;
+    let options = Options { access: access.clone(), hosts, limiter, address_header, ..Options::new(Arc::new(clock), holder.0) };
+    tokio::spawn(look_for_keys(access));
     tokio::spawn(keep_fresh(folders, effects, settings.tell));
     tokio::spawn(take_up(Arc::clone(&host)));
     tokio::select! {
@@ -172,6 +211,18 @@ async fn after(mut signals: watch::Receiver<u32>, count: u32) {
 /// Takes up what earlier processes left unfinished, as long as the host serves.
 async fn take_up(host: Arc<Host>) {
     host.watch().await;
+}
+
+/// Notices the first API key, where nobody is identified before there is one.
+async fn look_for_keys(access: Access) {
+    loop {
+        match access.look_for_keys().await {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "whether there are API keys could not be looked for"),
+        }
+        tokio::time::sleep(LOOK_FOR_KEYS).await;
+    }
 }
 
 /// Gets the bots ready to answer, and serves what changes on disk.

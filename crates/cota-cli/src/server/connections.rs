@@ -14,6 +14,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tower_service::Service as _;
 
+use cota_gateway::ClientAddress;
+
 use super::body::TimedBody;
 use super::closing::{Closer, Closing};
 
@@ -34,7 +36,7 @@ pub(super) async fn accept(listener: TcpListener, router: Router, closer: &Close
             () = &mut shutdown => return,
         };
         match accepted {
-            Ok((stream, _)) => drop(tokio::spawn(serve(stream, router.clone(), closer.subscribe()))),
+            Ok((stream, peer)) => drop(tokio::spawn(serve(stream, ClientAddress(peer.ip()), router.clone(), closer.subscribe()))),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(PAUSE).await;
@@ -43,11 +45,11 @@ pub(super) async fn accept(listener: TcpListener, router: Router, closer: &Close
     }
 }
 
-async fn serve(stream: TcpStream, router: Router, mut closing: Closing) {
+async fn serve(stream: TcpStream, address: ClientAddress, router: Router, mut closing: Closing) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "small packets of a connection may be late");
     }
-    let service = service_fn(move |request| answer(router.clone(), request));
+    let service = service_fn(move |request| answer(router.clone(), address, request));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
@@ -63,6 +65,7 @@ async fn serve(stream: TcpStream, router: Router, mut closing: Closing) {
     }
 }
 
-async fn answer(mut router: Router, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn answer(mut router: Router, address: ClientAddress, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    request.extensions_mut().insert(address);
     router.call(request.map(TimedBody::new)).await
 }

@@ -59,7 +59,13 @@ async fn upgrade(State(sockets): State<Sockets>, request: Request) -> Response {
     let upgrade = upgrade.max_frame_size(WIRE_BYTES).max_message_size(WIRE_BYTES);
     let closing = sockets.closer.subscribe();
     match sockets.gateway.open(&parts) {
-        Opening::Session(session) => upgrade.on_upgrade(|socket| Talk { socket, session: *session, heard: Instant::now() }.run(closing)),
+        Opening::Session(session) => {
+            let idle = sockets.gateway.idle();
+            upgrade.on_upgrade(move |socket| {
+                let now = Instant::now();
+                Talk { socket, session: *session, heard: now, said: now, idle }.run(closing)
+            })
+        }
         Opening::MissingSender => upgrade.on_upgrade(|socket| async move {
             let reason = "name the sender in the address: /websocket?sender_id=YOU";
             leave(socket, Some(CloseFrame { code: MISSING_SENDER, reason: reason.into() })).await;
@@ -75,6 +81,10 @@ struct Talk {
     session: Session,
     /// When the client was last heard of.
     heard: Instant,
+    /// When something was last said, by either side.
+    said: Instant,
+    /// How long nothing may be said.
+    idle: Option<Duration>,
 }
 
 /// What a socket ends with: a code and its reason, or nothing where the client is gone already.
@@ -99,6 +109,7 @@ impl Talk {
 
     /// Sends a frame and those that are ready behind it, in one write where they fit.
     async fn send(&mut self, frame: ServerFrame) -> Result<(), End> {
+        self.said = Instant::now();
         let sent = timeout(WRITE, async {
             let mut next = Some(frame);
             while let Some(frame) = next {
@@ -116,7 +127,10 @@ impl Talk {
     async fn take(&mut self, received: Option<Result<Message, axum::Error>>) -> Result<(), End> {
         self.heard = Instant::now();
         match received {
-            Some(Ok(Message::Text(text))) => self.session.handle(&text).await,
+            Some(Ok(Message::Text(text))) => {
+                self.said = self.heard;
+                self.session.handle(&text).await;
+            }
             Some(Ok(Message::Binary(_))) => self.session.refuse_binary(),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
             Some(Ok(Message::Close(_))) | None => return Err(None),
@@ -138,13 +152,16 @@ impl Talk {
             }
             Some(_) | None => return Err(None),
         };
-        self.send(FrameError { code, message, field: None, message_id: None }.answer()).await?;
+        self.send(FrameError { code, message, field: None, message_id: None, retry_after: None }.answer()).await?;
         Err(Some(end))
     }
 
     async fn ping(&mut self) -> Result<(), End> {
         if self.heard.elapsed() > SILENCE {
             return Err(Some((close::GOING_AWAY, "nothing was heard for too long")));
+        }
+        if self.idle.is_some_and(|idle| self.said.elapsed() >= idle) {
+            return Err(Some((close::GOING_AWAY, "nothing was said for too long; connect again when there is something to say")));
         }
         match timeout(WRITE, self.socket.send(Message::Ping(Default::default()))).await {
             Ok(Ok(())) => Ok(()),

@@ -46,11 +46,11 @@ impl FromRequest<Gateway> for Posted {
 /// Sends a message and answers with what the bot says.
 pub(crate) async fn post_message(State(gateway): State<Gateway>, Posted { to, message }: Posted) -> Result<Response, Refusal> {
     let (format, from) = (to.format, to.last_event_id);
-    let (key, identity) = to.resolve(message.sender_id)?;
-    let question = Question::new(key, identity.sender, gateway.message_id(message.message_id)?);
+    let (key, identity) = to.resolve(&gateway, message.sender_id).await?;
+    let question = Question::new(key, identity.sender.clone(), gateway.message_id(message.message_id)?);
     let MessageRequest { text, receiver, metadata, .. } = message;
     let content = MessageContent { text, receiver, metadata, payload: None, proxy_exchange: None };
-    let mut waiter = Waiter::send(&gateway, question, content, format == Format::EventStream).await?;
+    let mut waiter = Waiter::send(&gateway, question, &identity, content, format == Format::EventStream).await?;
     match format {
         Format::EventStream => Ok(stream::turn(waiter, from, identity.scopes)),
         Format::Json => match waiter.end().await? {
@@ -63,7 +63,7 @@ pub(crate) async fn post_message(State(gateway): State<Gateway>, Posted { to, me
 /// The answer to a message that was sent before, if there is one yet.
 pub(crate) async fn show_message(State(gateway): State<Gateway>, mut to: Addressed) -> Result<Response, Refusal> {
     let message_id = to.message_id.take().ok_or_else(unknown_message)?;
-    let (key, identity) = to.resolve(None)?;
+    let (key, identity) = to.resolve(&gateway, None).await?;
     let question = Question::new(key, identity.sender, message_id);
     match recorded(&gateway, &question).await? {
         Recorded::Turn(events) => answer(&events, &question, identity.scopes),

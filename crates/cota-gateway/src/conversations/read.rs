@@ -22,7 +22,7 @@ const LARGEST_PAGE: u64 = 1_000;
 
 /// Where the conversation stands.
 pub(crate) async fn show(State(gateway): State<Gateway>, to: Addressed) -> Result<Response, Refusal> {
-    let (key, _) = to.resolve(None)?;
+    let (key, _) = to.resolve(&gateway, None).await?;
     let conversations = gateway.conversations();
     let Some(tracker) = conversations.state(&key).await? else { return Err(unknown().into()) };
     let unanswered = conversations.unanswered(&key).await?;
@@ -44,13 +44,14 @@ pub(crate) async fn show_events(State(gateway): State<Gateway>, to: Addressed) -
     let after = number("after", to.asked.after.as_deref())?.map(Seq);
     let limit = number("limit", to.asked.limit.as_deref())?.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
     let (format, last_event_id) = (to.format, to.last_event_id);
-    let (key, identity) = to.resolve(None)?;
+    let (key, identity) = to.resolve(&gateway, None).await?;
     let after = last_event_id.or(after).unwrap_or_default();
     match format {
         Format::EventStream => {
+            let connected = gateway.limiter().connect(Some(&key.owner), identity.address)?;
             let joining = follow::join(&gateway, key.clone(), false);
             let head = gateway.conversations().state(&key).await?.ok_or_else(unknown)?.head;
-            Ok(stream::record(joining.after(after.min(head), head), gateway.clock().clone(), identity.scopes))
+            Ok(stream::record(joining.after(after.min(head), head), gateway.clock().clone(), identity.scopes, connected))
         }
         Format::Json => {
             let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -73,7 +74,7 @@ pub(crate) async fn show_events(State(gateway): State<Gateway>, to: Addressed) -
 
 /// Forgets the conversation, whether there is one or not.
 pub(crate) async fn forget(State(gateway): State<Gateway>, to: Addressed) -> Result<Response, Refusal> {
-    let (key, _) = to.resolve(None)?;
+    let (key, _) = to.resolve(&gateway, None).await?;
     gateway.conversations().forget(&key).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

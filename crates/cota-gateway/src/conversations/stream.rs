@@ -18,6 +18,7 @@ use cota_protocol::sse;
 use crate::access::Scopes;
 use crate::answer::AnsweredTurn;
 use crate::follow::News;
+use crate::limits::Connected;
 use crate::respond;
 use crate::view;
 use crate::wait::{Heard, Waiter, forgotten};
@@ -34,13 +35,19 @@ pub(super) fn turn(waiter: Waiter, from: Option<Seq>, scopes: Scopes) -> Respons
 }
 
 /// Streams the record from a place on, and goes on with it until the conversation is forgotten.
-pub(super) fn record(news: BoxStream<'static, News>, clock: Arc<dyn Clock>, scopes: Scopes) -> Response {
+pub(super) fn record(news: BoxStream<'static, News>, clock: Arc<dyn Clock>, scopes: Scopes, connected: Connected) -> Response {
     let events = news.flat_map(move |news| match news {
         News::Events(events) => stream::iter(events.iter().map(|event| Some(recorded(event, scopes))).collect::<Vec<_>>()),
         News::Accepted(_) | News::Fragment(_) => stream::iter(Vec::new()),
         News::Forgotten => stream::iter(vec![None]),
     });
-    respond::event_stream(events.take_while(|event| future::ready(event.is_some())).filter_map(future::ready).boxed(), clock)
+    let events = events.take_while(|event| future::ready(event.is_some())).filter_map(future::ready);
+    // The stream takes its place as long as it lives.
+    let events = events.map(move |event| {
+        let _ = &connected;
+        event
+    });
+    respond::event_stream(events.boxed(), clock)
 }
 
 fn recorded(event: &Event, scopes: Scopes) -> sse::Event {

@@ -106,7 +106,7 @@ pub async fn revoke(ledger: &dyn Ledger, id: &str, now: Timestamp) -> Result<Opt
 }
 
 /// Whether a token is meant to be an API key.
-pub(super) fn is_key(token: &str) -> bool {
+pub(crate) fn is_key(token: &str) -> bool {
     token.starts_with(PREFIX)
 }
 

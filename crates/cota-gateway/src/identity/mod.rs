@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use cota_driver::ledger::Ledger;
 use cota_driver::ports::Clock;
+use cota_driver::store::StoreError;
 use cota_protocol::problem::{Code, Problem};
 
 pub use jwt::{FetchKeys, InvalidKeys, Tokens};
@@ -54,6 +55,14 @@ impl Identities {
     pub fn with_tokens(mut self, tokens: Tokens) -> Self {
         self.tokens = Some(tokens);
         self
+    }
+
+    /// Whether there are API keys.
+    ///
+    /// # Errors
+    /// If the ledger does not answer.
+    pub(crate) async fn has_keys(&self) -> Result<bool, StoreError> {
+        Ok(!keys::list(self.ledger.as_ref(), self.clock.now()).await?.is_empty())
     }
 
     /// Who comes with this bearer token.

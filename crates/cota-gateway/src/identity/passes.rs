@@ -35,7 +35,7 @@ const INVITATION: &str = "invitation/";
 impl Identities {
     /// A ticket for this identity.
     pub(crate) async fn ticket(&self, identity: Identity) -> Result<String, Problem> {
-        let Identity { owner, sender, scopes } = identity;
+        let Identity { owner, sender, scopes, address: _ } = identity;
         self.issue(TICKET, &Ticket { owner, sender, scopes }, TICKET_SECONDS).await
     }
 

@@ -14,6 +14,7 @@ use cota_protocol::openai::server::CompletionRequest;
 use cota_protocol::problem::{Code, Problem};
 
 use super::past;
+use crate::access::Identity;
 use crate::answer::Question;
 use crate::gateway::Gateway;
 use crate::respond;
@@ -47,9 +48,14 @@ pub(super) enum Heard {
 
 impl Asking {
     /// Sends the message into a conversation of the record.
-    pub(super) async fn in_record(gateway: &Gateway, question: Question, request: CompletionRequest) -> Result<Self, Problem> {
+    pub(super) async fn in_record(
+        gateway: &Gateway,
+        question: Question,
+        by: &Identity,
+        request: CompletionRequest,
+    ) -> Result<Self, Problem> {
         let content = MessageContent { text: request.message, ..MessageContent::default() };
-        Ok(Self::Kept(Box::new(Waiter::send(gateway, question, content, request.stream).await?)))
+        Ok(Self::Kept(Box::new(Waiter::send(gateway, question, by, content, request.stream).await?)))
     }
 
     /// Begins a turn that knows of the past what the request says.

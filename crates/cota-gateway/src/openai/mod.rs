@@ -18,6 +18,7 @@ use cota_core::ids::{ConversationId, SenderId};
 use cota_protocol::openai::server::{Answer, CompletionRequest, error_body, models};
 use cota_protocol::problem::{Code, Problem};
 
+use crate::access::Identity;
 use crate::answer::{AnsweredTurn, Question};
 use crate::gateway::Gateway;
 use crate::request::{JsonBody, Visit, bot_named, header_text, idempotency_key};
@@ -31,6 +32,11 @@ pub(crate) use cota_protocol::openai::server::BODY_BYTES;
 /// The header that names the conversation to speak in.
 const CONVERSATION_HEADER: &str = "x-conversation-id";
 
+/// Where the endpoint is.
+pub(crate) const COMPLETIONS: &str = "/v1/chat/completions";
+/// Where the bots are listed.
+pub(crate) const MODELS: &str = "/v1/models";
+
 /// Answers the last message.
 pub(crate) async fn complete(State(gateway): State<Gateway>, request: Request) -> Response {
     try_complete(&gateway, request).await.unwrap_or_else(|problem| refuse(&problem))
@@ -39,7 +45,8 @@ pub(crate) async fn complete(State(gateway): State<Gateway>, request: Request) -
 /// The bots.
 pub(crate) async fn list_models(State(gateway): State<Gateway>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    match Visit::read(&parts, &gateway).and_then(|visit| visit.caller.speaking_as(None)) {
+    let speaker = async { gateway.speaker(Visit::read(&parts, &gateway)?.caller, None).await };
+    match speaker.await {
         Ok(_) => respond::json(StatusCode::OK, &models(&gateway.conversations().bot_names())),
         Err(problem) => refuse(&problem),
     }
@@ -49,15 +56,21 @@ pub(crate) async fn list_models(State(gateway): State<Gateway>, request: Request
 struct Asked {
     request: CompletionRequest,
     question: Question,
+    identity: Identity,
     /// Whether the conversation is kept.
     kept: bool,
     answer: Answer,
 }
 
 async fn try_complete(gateway: &Gateway, request: Request) -> Result<Response, Problem> {
-    let Asked { request, question, kept, answer } = read(gateway, request).await?;
+    let Asked { request, question, identity, kept, answer } = read(gateway, request).await?;
     let (streams, include_usage) = (request.stream, request.include_usage);
-    let mut asking = if kept { Asking::in_record(gateway, question, request).await? } else { Asking::once(gateway, question, request)? };
+    let mut asking = if kept {
+        Asking::in_record(gateway, question, &identity, request).await?
+    } else {
+        gateway.may_ask(&question, &identity).await?;
+        Asking::once(gateway, question, request)?
+    };
     if streams {
         return stream::respond(asking, answer, include_usage, gateway).await;
     }
@@ -91,12 +104,18 @@ async fn read(gateway: &Gateway, request: Request) -> Result<Asked, Problem> {
         None => ConversationId::new(format!("once-{message_id}")).map_err(|error| Problem::new(Code::BadRequest, error.to_string()))?,
     };
     let model = visit.bot.clone();
-    let (key, identity) = visit.resolve(id, user)?;
-    let question = Question::new(key, identity.sender, message_id);
+    let (key, identity) = visit.resolve(gateway, id, user).await?;
+    let question = Question::new(key, identity.sender.clone(), message_id);
     let answer = Answer { id: format!("chatcmpl-{}", question.run), created: gateway.now(), model };
-    Ok(Asked { request, question, kept, answer })
+    Ok(Asked { request, question, identity, kept, answer })
 }
 
-fn refuse(problem: &Problem) -> Response {
+/// Whether OpenAI's clients ask for this path.
+pub(crate) fn is_route(path: &str) -> bool {
+    path == COMPLETIONS || path == MODELS
+}
+
+/// A problem as OpenAI's clients know it.
+pub(crate) fn refuse(problem: &Problem) -> Response {
     respond::problem_as(problem, &error_body(problem))
 }

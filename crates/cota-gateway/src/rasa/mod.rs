@@ -27,10 +27,10 @@ pub(crate) async fn status() -> Response {
 pub(crate) async fn webhook(State(gateway): State<Gateway>, visit: Visit, JsonBody(body): JsonBody) -> Result<Response, Refusal> {
     let as_lines = visit.asked.stream.as_deref().is_some_and(|stream| stream.eq_ignore_ascii_case("true"));
     let RasaMessage { sender, conversation, message, metadata } = RasaMessage::decode(&body)?;
-    let (key, identity) = visit.resolve(conversation, Some(sender))?;
-    let question = Question::new(key, identity.sender, gateway.message_id(None)?);
+    let (key, identity) = visit.resolve(&gateway, conversation, Some(sender)).await?;
+    let question = Question::new(key, identity.sender.clone(), gateway.message_id(None)?);
     let content = MessageContent { text: message, metadata, ..MessageContent::default() };
-    let mut waiter = Waiter::send(&gateway, question, content, false).await?;
+    let mut waiter = Waiter::send(&gateway, question, &identity, content, false).await?;
     let events = waiter.end().await?.ok_or_else(out_of_time)?;
     let turn = AnsweredTurn::among(&events, waiter.question()).ok_or_else(forgotten)?;
     let recipient = &waiter.question().sender;

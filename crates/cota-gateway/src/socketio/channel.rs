@@ -125,7 +125,7 @@ impl Channel {
             Some(talk) => talk,
             None => self.begin(sender)?,
         };
-        talk.session.obey(frame).await?;
+        talk.session.hear(frame).await?;
         if !is_leaving {
             self.current.clone_from(&session_id);
         } else if self.current == session_id {
@@ -154,7 +154,9 @@ impl Channel {
     fn begin(&mut self, sender: Option<SenderId>) -> Result<&mut Talk, FrameError> {
         let identity: Identity = self.caller.clone().speaking_as(sender).map_err(of_problem)?;
         let sender = identity.sender.clone();
-        let session = Session::begin(self.gateway.clone(), self.bot.clone(), identity);
+        // The address' place is the connection's already.
+        let connected = self.gateway.limiter().connect(Some(&identity.owner), None).map_err(of_problem)?;
+        let session = Session::begin(self.gateway.clone(), self.bot.clone(), identity, connected);
         Ok(self.talk.insert(Talk { session, sender }))
     }
 
@@ -183,9 +185,10 @@ fn sender(frame: &ClientFrame) -> Option<&SenderId> {
 }
 
 fn of_problem(problem: Problem) -> FrameError {
-    refused(problem.code, problem.detail)
+    let retry_after = problem.retry_after();
+    FrameError { retry_after, ..refused(problem.code, problem.detail) }
 }
 
 fn refused(code: Code, message: impl Into<String>) -> FrameError {
-    FrameError { code, message: message.into(), field: None, message_id: None }
+    FrameError { code, message: message.into(), field: None, message_id: None, retry_after: None }
 }

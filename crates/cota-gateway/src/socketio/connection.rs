@@ -2,16 +2,18 @@ use futures_util::FutureExt as _;
 use futures_util::future::{Either, pending, select};
 use serde_json::{Map, Value as Json, json};
 
-use cota_core::ids::BotName;
+use cota_core::ids::{BotName, Timestamp};
 use cota_protocol::problem::Problem;
 use cota_protocol::socketio::engine::{Data, Transport};
 use cota_protocol::socketio::{AckId, Answer, Arguments, ClientEvent, Event, Namespace, RequestError, Session, Settings, server_event};
 use cota_protocol::websocket::ServerFrame;
 
 use super::channel::Channel;
-use crate::access::{Access, Caller, Known};
+use crate::access::{Caller, Known};
+use crate::address::ClientAddress;
 use crate::gateway::Gateway;
 use crate::identity::unauthorized;
+use crate::limits::Connected;
 
 /// One connection: the machine of the protocol, and the channel behind its main namespace.
 pub struct Connection {
@@ -20,6 +22,9 @@ pub struct Connection {
     engine: Session,
     /// There once the client has entered the main namespace.
     channel: Option<Channel>,
+    /// When something was last said, by either side.
+    said: Timestamp,
+    _connected: Connected,
 }
 
 /// What the request for a connection says of who sends it.
@@ -30,27 +35,32 @@ pub(super) struct Visitor {
     pub(super) named: Option<String>,
     /// What the headers prove.
     pub(super) known: Option<Known>,
+    /// From where it comes.
+    pub(super) address: Option<ClientAddress>,
     /// What it is called in the channel.
     pub(super) name: String,
 }
 
 impl Visitor {
     /// Who connects: what its `token` proves, else what the headers prove.
-    async fn caller(&self, access: &Access, auth: &Map<String, Json>) -> Result<Caller, Problem> {
-        let token = auth.get("token").and_then(Json::as_str);
-        let by_token = match (access, token, &self.known) {
-            (Access::On(identities), Some(token), _) => Some(identities.identify(token).await?),
-            (Access::On(_), None, None) => return Err(unauthorized("say who you are: send an API key or a JWT as `auth.token`")),
-            (Access::On(_), None, Some(_)) | (Access::Off, _, _) => None,
+    async fn caller(&self, gateway: &Gateway, auth: &Map<String, Json>) -> Result<Caller, Problem> {
+        gateway.limiter().request_from(self.address).await?;
+        let (access, token) = (&gateway.options().access, auth.get("token").and_then(Json::as_str));
+        gateway.look_for_keys(token).await?;
+        let by_token = match (access.identities(), token, &self.known) {
+            (Some(identities), Some(token), _) => Some(identities.identify(token).await?),
+            (Some(_), None, None) => return Err(unauthorized("say who you are: send an API key or a JWT as `auth.token`")),
+            (Some(_), None, Some(_)) | (None, _, _) => None,
         };
-        access.caller(by_token.as_ref().or(self.known.as_ref()), self.named.as_deref())
+        access.caller(by_token.as_ref().or(self.known.as_ref()), self.named.as_deref(), self.address)
     }
 }
 
 impl Connection {
-    pub(super) fn new(gateway: Gateway, visitor: Visitor, sid: &str, transport: Transport) -> Self {
+    pub(super) fn new(gateway: Gateway, visitor: Visitor, sid: &str, transport: Transport, connected: Connected) -> Self {
         let engine = Session::new(sid, transport, Settings::default(), gateway.now());
-        Self { gateway, visitor, engine, channel: None }
+        let said = gateway.now();
+        Self { gateway, visitor, engine, channel: None, said, _connected: connected }
     }
 
     /// The machine of the protocol: what it has to send, and everything that needs no answer of the channel.
@@ -102,14 +112,25 @@ impl Connection {
         match news {
             None => {
                 self.engine.tick(self.gateway.now());
+                self.end_if_idle();
                 self.settle().await;
             }
             Some(frame) => self.tell(frame),
         }
     }
 
+    /// Ends a connection on which nothing was said for too long; looked at with each of the protocol's heartbeats.
+    fn end_if_idle(&mut self) {
+        let silent = self.gateway.now().since(self.said);
+        if self.gateway.limiter().idle_ms().is_some_and(|most| silent >= most) {
+            tracing::debug!("a Socket.IO connection on which nothing was said ends");
+            self.engine.close();
+        }
+    }
+
     /// Emits a frame, and those that are ready behind it.
     fn tell(&mut self, frame: ServerFrame) {
+        self.said = self.gateway.now();
         let Some(channel) = &mut self.channel else { return };
         let mut next = Some(frame);
         while let Some(frame) = next {
@@ -139,20 +160,24 @@ impl Connection {
         if !namespace.is_main() {
             return self.engine.refuse(namespace, "Invalid namespace", None, self.gateway.now());
         }
-        match self.visitor.caller(&self.gateway.options().access, auth).await {
+        match self.visitor.caller(&self.gateway, auth).await {
             Ok(caller) => {
                 let Visitor { bot, name, .. } = &self.visitor;
                 self.channel = Some(Channel::new(self.gateway.clone(), bot.clone(), caller, name.clone()));
                 self.engine.accept(namespace, name);
             }
             Err(problem) => {
-                let data = json!({"code": problem.code, "message": problem.detail});
+                let mut data = json!({"code": problem.code, "message": problem.detail});
+                if let (Some(seconds), Some(data)) = (problem.retry_after(), data.as_object_mut()) {
+                    data.insert("retry_after".to_owned(), seconds.into());
+                }
                 self.engine.refuse(namespace, &problem.detail, Some(data), self.gateway.now());
             }
         }
     }
 
     async fn hear(&mut self, namespace: &Namespace, name: &str, arguments: Arguments, ack: Option<AckId>) {
+        self.said = self.gateway.now();
         let Some(channel) = &mut self.channel else { return };
         let answer = match channel.hear(name, arguments).await {
             Ok(answer) => answer,

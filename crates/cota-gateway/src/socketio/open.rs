@@ -22,13 +22,19 @@ impl Gateway {
     /// Opens a connection for an [admitted](Gateway::admit) request.
     ///
     /// # Errors
-    /// When its address names no bot of this deployment, or cannot be read.
+    /// When its address names no bot of this deployment or cannot be read, or too many are open from where it comes.
     pub fn open_socketio(&self, parts: &Parts, transport: Transport, names: Names) -> Result<Connection, RequestError> {
         let asked = asked(parts).map_err(bad)?;
         let bot = bot(self, &parts.headers, asked.bot.as_deref()).map_err(bad)?;
-        let visitor = Visitor { bot, named: asked.sender_id, known: parts.extensions.get().cloned(), name: names.name };
-        Ok(Connection::new(self.clone(), visitor, &names.sid, transport))
+        let address = parts.extensions.get().copied();
+        let connected = self.limiter().connect(None, address).map_err(limited)?;
+        let visitor = Visitor { bot, named: asked.sender_id, known: parts.extensions.get().cloned(), address, name: names.name };
+        Ok(Connection::new(self.clone(), visitor, &names.sid, transport, connected))
     }
+}
+
+fn limited(problem: Problem) -> RequestError {
+    RequestError::RateLimited { retry_after: problem.retry_after().unwrap_or(1), message: problem.detail }
 }
 
 fn bad(problem: Problem) -> RequestError {

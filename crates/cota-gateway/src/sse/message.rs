@@ -13,6 +13,7 @@ use cota_protocol::websocket::{ClientFrame, FrameError, ServerFrame};
 use super::streams::Reader;
 use crate::access::Identity;
 use crate::gateway::Gateway;
+use crate::limits::Connected;
 use crate::request::{JsonBody, Visit};
 use crate::respond::{self, Refusal};
 use crate::websocket::Session;
@@ -22,7 +23,7 @@ pub(crate) async fn take(State(gateway): State<Gateway>, visit: Visit, JsonBody(
     let text = std::str::from_utf8(&body).map_err(|_| Problem::new(Code::BadJson, "the body is not valid UTF-8"))?;
     let frame = ClientFrame::decode(text).map_err(problem)?;
     let bot = visit.bot.clone();
-    let identity = visit.caller.speaking_as(sender(&frame).cloned())?;
+    let identity = gateway.speaker(visit.caller, sender(&frame).cloned()).await?;
     let reader = Reader { bot, owner: identity.owner.clone(), sender: identity.sender.clone() };
     let confirmed = match said_in(&frame) {
         Some((session_id, message_id)) => {
@@ -54,7 +55,7 @@ async fn say(
             return session.obey(frame).await.map_err(problem);
         }
     }
-    Session::begin(gateway.clone(), reader.bot.clone(), identity).obey(frame).await.map_err(problem)
+    Session::begin(gateway.clone(), reader.bot.clone(), identity, Connected::default()).obey(frame).await.map_err(problem)
 }
 
 /// Has every stream of the sender do something; the confirmation of the first. A stream that nobody reads is not filled.
@@ -113,5 +114,6 @@ fn with_id(mut frame: ClientFrame, id: &MessageId) -> ClientFrame {
 fn problem(error: FrameError) -> Problem {
     let problem = Problem::new(error.code, error.message);
     let problem = error.field.into_iter().fold(problem, |problem, field| problem.with("field", field));
+    let problem = error.retry_after.into_iter().fold(problem, |problem, seconds| problem.with("retry_after", seconds));
     error.message_id.into_iter().fold(problem, |problem, id| problem.with("message_id", id.as_str()))
 }

@@ -31,10 +31,10 @@ const MOST_CONVERSATIONS: usize = 100;
 /// Sends a message, waits for its turn, and answers with the tracker.
 pub(crate) async fn add_message(State(gateway): State<Gateway>, to: Addressed, JsonBody(body): JsonBody) -> Result<Response, Refusal> {
     let AddMessage { text, sender_id, message_id, receiver, metadata } = AddMessage::decode(&body)?;
-    let (key, identity) = to.resolve(sender_id)?;
-    let question = Question::new(key.clone(), identity.sender, gateway.message_id(message_id)?);
+    let (key, identity) = to.resolve(&gateway, sender_id).await?;
+    let question = Question::new(key.clone(), identity.sender.clone(), gateway.message_id(message_id)?);
     let content = MessageContent { text, receiver, metadata, ..MessageContent::default() };
-    let mut waiter = Waiter::send(&gateway, question, content, false).await?;
+    let mut waiter = Waiter::send(&gateway, question, &identity, content, false).await?;
     let events = waiter.end().await?.ok_or_else(out_of_time)?;
     AnsweredTurn::among(&events, waiter.question()).ok_or_else(forgotten)?.replies()?;
     tracker(&gateway, &key, identity.scopes).await
@@ -42,13 +42,13 @@ pub(crate) async fn add_message(State(gateway): State<Gateway>, to: Addressed, J
 
 /// The tracker of a conversation.
 pub(crate) async fn show_tracker(State(gateway): State<Gateway>, to: Addressed) -> Result<Response, Refusal> {
-    let (key, identity) = to.resolve(None)?;
+    let (key, identity) = to.resolve(&gateway, None).await?;
     tracker(&gateway, &key, identity.scopes).await
 }
 
 /// Every message of a conversation.
 pub(crate) async fn list_history(State(gateway): State<Gateway>, to: Addressed) -> Result<Response, Refusal> {
-    let (key, _) = to.resolve(None)?;
+    let (key, _) = to.resolve(&gateway, None).await?;
     let events = latest_events(&gateway, &key).await?.ok_or_else(unknown)?;
     let conversations = events.iter().flat_map(|event| said(&key.id, event)).collect();
     Ok(respond::json(StatusCode::OK, &Utterances { conversations }))
@@ -58,7 +58,7 @@ pub(crate) async fn list_history(State(gateway): State<Gateway>, to: Addressed) 
 pub(crate) async fn list_latest(State(gateway): State<Gateway>, visit: Visit) -> Result<Response, Refusal> {
     let ids = conversation_ids(visit.asked.conversation_ids.as_deref())?;
     let Visit { bot, caller, .. } = visit;
-    let identity = caller.speaking_as(None)?;
+    let identity = gateway.speaker(caller, None).await?;
     let mut conversations = Vec::new();
     for id in ids {
         let key = ConversationKey { bot: bot.clone(), owner: identity.owner.clone(), id };

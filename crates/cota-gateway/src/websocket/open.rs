@@ -24,11 +24,17 @@ impl Gateway {
     /// Decides on an [admitted](Gateway::admit) request for a socket. The session it may yield is logged in already.
     #[must_use]
     pub fn open(&self, parts: &Parts) -> Opening {
-        match self.visitor(parts) {
-            Ok(Some((bot, identity))) => Opening::Session(Box::new(Session::begin(self.clone(), bot, identity))),
+        match self.try_open(parts) {
+            Ok(Some(session)) => Opening::Session(Box::new(session)),
             Ok(None) => Opening::MissingSender,
             Err(problem) => Opening::Refused(respond::problem(&problem)),
         }
+    }
+
+    fn try_open(&self, parts: &Parts) -> Result<Option<Session>, Problem> {
+        let Some((bot, identity)) = self.visitor(parts)? else { return Ok(None) };
+        let connected = self.limiter().connect(Some(&identity.owner), identity.address)?;
+        Ok(Some(Session::begin(self.clone(), bot, identity, connected)))
     }
 
     /// Who asks for a socket in an [admitted](Gateway::admit) request, and with which bot; `None` if it does not say who speaks.

@@ -91,7 +91,7 @@ pub fn all(session: &ConversationId, event: &Event) -> Vec<ServerFrame> {
 pub(super) fn unanswered(end: &TurnEnd) -> impl Iterator<Item = ServerFrame> {
     end.message_ids.iter().filter_map(|id| {
         let problem = no_answer(end.outcome, id)?;
-        Some(ServerFrame::Error { code: problem.code, message: problem.detail, message_id: Some(id.clone()) })
+        Some(ServerFrame::Error { code: problem.code, message: problem.detail, message_id: Some(id.clone()), retry_after: None })
     })
 }
 

@@ -74,7 +74,7 @@ impl Room {
                 self.accepted.clear();
                 self.recorded.clear();
                 let message = format!("the session {} was forgotten; the next message begins it anew", self.session);
-                frames.push_back(ServerFrame::Error { code: Code::NotFound, message, message_id: None });
+                frames.push_back(ServerFrame::Error { code: Code::NotFound, message, message_id: None, retry_after: None });
             }
         }
     }

@@ -17,9 +17,11 @@ use cota_protocol::websocket::{ClientFrame, FrameError, ImageFrame, JoinFrame, L
 use super::render;
 use super::room::Room;
 use super::rooms::Seat;
-use crate::access::{Access, Identity};
+use crate::access::Identity;
 use crate::follow;
 use crate::gateway::Gateway;
+use crate::identity::unauthorized;
+use crate::limits::Connected;
 use crate::respond;
 
 /// Conversations that one socket may be in.
@@ -43,10 +45,11 @@ pub struct Session {
     ready: VecDeque<ServerFrame>,
     /// Looks for missing answers; yields the messages that have one.
     look: Option<BoxFuture<'static, Vec<(ConversationKey, MessageId)>>>,
+    _connected: Connected,
 }
 
 impl Session {
-    pub(crate) fn begin(gateway: Gateway, bot: BotName, identity: Identity) -> Self {
+    pub(crate) fn begin(gateway: Gateway, bot: BotName, identity: Identity, connected: Connected) -> Self {
         let (seat, notices) = gateway.rooms().seat(identity.sender.clone());
         gateway.sockets().fetch_add(1, Ordering::Relaxed);
         let login = ServerFrame::Login { sender_id: identity.sender.clone(), timestamp: gateway.now() };
@@ -60,15 +63,40 @@ impl Session {
             rooms: Vec::new(),
             ready: VecDeque::from([login]),
             look: None,
+            _connected: connected,
         }
     }
 
     /// Takes what the client sent.
     pub async fn handle(&mut self, frame: &str) {
         match ClientFrame::decode(frame) {
-            Ok(frame) => self.take(frame).await,
+            Ok(frame) => {
+                if let Err(error) = self.hear(frame).await {
+                    self.ready.push_back(error.answer());
+                }
+            }
             Err(error) => self.ready.push_back(error.answer()),
         }
+    }
+
+    /// Does what a frame of a socket says: it counts as a request.
+    pub(crate) async fn hear(&mut self, frame: ClientFrame) -> Result<(), FrameError> {
+        let message_id = match &frame {
+            ClientFrame::Text(TextFrame { message_id, .. }) | ClientFrame::Image(ImageFrame { message_id, .. }) => message_id.clone(),
+            ClientFrame::Join(_) => None,
+            ClientFrame::Leave(_) | ClientFrame::Ping => return self.obey(frame).await,
+        };
+        self.permit().await.map_err(|problem| refused(problem, message_id))?;
+        self.obey(frame).await
+    }
+
+    async fn permit(&mut self) -> Result<(), Problem> {
+        if self.identity.owner == Owner::public() && self.gateway.options().access.identities().is_some() {
+            return Err(unauthorized("this server wants to know its callers now: connect again with an API key, a JWT or a ticket"));
+        }
+        let limiter = self.gateway.limiter();
+        limiter.request_from(self.identity.address).await?;
+        limiter.request_of(&self.identity.owner).await
     }
 
     /// Does what a frame says, or tells the client why not.
@@ -157,7 +185,7 @@ impl Session {
 
     async fn join(&mut self, frame: JoinFrame) -> Result<(), Problem> {
         self.check_sender(frame.sender_id.as_ref())?;
-        if let (Some(token), Access::On(identities)) = (&frame.token, &self.gateway.options().access) {
+        if let (Some(token), Some(identities)) = (&frame.token, self.gateway.options().access.identities()) {
             let owner = identities.accept(token, &self.key(&frame.session_id)).await?;
             self.leave_room(&frame.session_id);
             self.invited.insert(frame.session_id.clone(), owner);
@@ -231,7 +259,7 @@ impl Session {
         self.attend(&session).await?;
         let (key, message_id) = (self.key(&session), self.gateway.message_id(id)?);
         let message = NewMessage { sender: self.identity.sender.clone(), message_id, at: self.gateway.now(), content };
-        let sent = self.gateway.conversations().send(&key, message.clone()).await.map_err(|error| respond::not_accepted(&error))?;
+        let sent = self.gateway.send(&key, message.clone(), &self.identity).await?;
         let message = message.at_position(Position::default());
         match sent {
             Sent::Accepted(_) => self.await_answer(&session, message.message_id),
@@ -331,7 +359,8 @@ impl Session {
 }
 
 fn refused(problem: Problem, message_id: Option<MessageId>) -> FrameError {
-    FrameError { code: problem.code, message: problem.detail, field: None, message_id }
+    let retry_after = problem.retry_after();
+    FrameError { code: problem.code, message: problem.detail, field: None, message_id, retry_after }
 }
 
 impl Drop for Session {

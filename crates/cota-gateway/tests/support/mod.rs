@@ -25,6 +25,7 @@ use cota_driver::host::{Conversations as _, Host, Ports};
 use cota_driver::memory::MemoryStore;
 use cota_driver::ports::{Bots, Clock, Effects, Job, Pieces, Spawn, Work};
 use cota_driver::store::{Holder, NewMessage};
+use cota_gateway::limits::Metered;
 use cota_gateway::{Gateway, Options};
 
 /// Some time in 2026, at which every test begins.
@@ -41,6 +42,13 @@ impl World {
     /// Ends when so many messages were accepted in all.
     pub(crate) async fn accepted(&self, messages: u64) {
         while self.host.metrics().accepted.load(Ordering::Relaxed) < messages {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Ends when so many turns have been answered in all.
+    pub(crate) async fn finished(&self, turns: u64) {
+        while self.host.metrics().replied.load(Ordering::Relaxed) < turns {
             tokio::task::yield_now().await;
         }
     }
@@ -101,16 +109,16 @@ pub(crate) fn two_processes() -> [World; 2] {
 
 fn process(name: &str, store: &Arc<MemoryStore>, model: &Arc<Model>, on_busy: OnBusy, adjust: impl FnOnce(&mut Options)) -> World {
     let clock = Arc::new(TokioClock(Instant::now()));
+    let mut options = Options::new(clock.clone(), name);
+    adjust(&mut options);
     let host = Host::new(Ports {
         store: store.clone(),
-        effects: model.clone(),
-        clock: clock.clone(),
-        bots: Arc::new(Two([bot("parrot", on_busy), bot("other", on_busy)])),
+        effects: Metered::over(model.clone(), &options.limiter),
+        clock,
+        bots: Arc::new(Three(["parrot", "other", "rehearsal"].map(|name| bot(name, on_busy)))),
         spawn: Arc::new(OnTokio),
         holder: Holder(name.to_owned()),
     });
-    let mut options = Options::new(clock, name);
-    adjust(&mut options);
     World { gateway: Gateway::new(host.clone(), options.clone()), options, host, model: model.clone() }
 }
 
@@ -141,7 +149,8 @@ impl Effects for Model {
                 }
                 serde_json::json!({"text": text, "thought": "a secret thought"}).to_string()
             }
-            Purpose::Select | Purpose::Choose | Purpose::Fill { .. } | Purpose::Think { .. } | Purpose::ProxyUser => {
+            Purpose::ProxyUser => serde_json::json!({"thought": "enough", "text": "bye", "state": "stop"}).to_string(),
+            Purpose::Select | Purpose::Choose | Purpose::Fill { .. } | Purpose::Think { .. } => {
                 serde_json::json!({"action": BOT_UTTER, "thought": "answer"}).to_string()
             }
         };
@@ -173,9 +182,9 @@ impl Spawn for OnTokio {
     }
 }
 
-struct Two([Arc<Bot>; 2]);
+struct Three([Arc<Bot>; 3]);
 
-impl Bots for Two {
+impl Bots for Three {
     fn current(&self, name: &BotName) -> Option<Arc<Bot>> {
         self.0.iter().find(|bot| bot.name() == name.as_str()).cloned()
     }
@@ -199,7 +208,7 @@ fn bot(name: &str, on_busy: OnBusy) -> Arc<Bot> {
         description: "A parrot.".to_owned(),
         proxy_description: String::new(),
         settings: Settings {
-            use_proxy_user: false,
+            use_proxy_user: name == "rehearsal",
             max_proxy_step: 1,
             max_tokens: limits::ANSWER_TOKENS,
             max_steps: limits::TURN_ACTIONS,

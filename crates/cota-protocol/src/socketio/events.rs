@@ -88,6 +88,7 @@ impl ClientEvent {
                 message: format!("this channel does not know the event; emit {EVENTS}"),
                 field: None,
                 message_id: None,
+                retry_after: None,
             }),
         }
     }
@@ -136,6 +137,9 @@ pub enum Answer {
         /// Which message.
         #[serde(skip_serializing_if = "Option::is_none")]
         message_id: Option<MessageId>,
+        /// In how many seconds it may be tried again.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after: Option<u64>,
     },
 }
 
@@ -143,7 +147,7 @@ impl Answer {
     /// The answer to an event that was refused.
     #[must_use]
     pub fn refusal(error: FrameError) -> Self {
-        Self::Error { code: error.code, message: error.message, message_id: error.message_id }
+        Self::Error { code: error.code, message: error.message, message_id: error.message_id, retry_after: error.retry_after }
     }
 
     /// The arguments of the acknowledgement.
@@ -200,7 +204,7 @@ fn session_id(content: Map<String, Json>) -> Result<Option<ConversationId>, Fram
 const WHAT: &str = "the event's content";
 
 fn refuse(fault: &Fault) -> FrameError {
-    FrameError { code: fault.code(Code::BadFrame), message: fault.describe(WHAT), field: fault.name(), message_id: None }
+    FrameError { code: fault.code(Code::BadFrame), message: fault.describe(WHAT), field: fault.name(), message_id: None, retry_after: None }
 }
 
 #[cfg(test)]
@@ -339,8 +343,9 @@ mod tests {
         let login = ServerFrame::Login { sender_id: SenderId::new("ana").unwrap(), timestamp: Timestamp(0) };
         let content = json!({"sender_id": "ana", "timestamp": "1970-01-01T00:00:00.000Z", "user_id": "ana"});
         assert_eq!(server_event(&login), ("login".to_owned(), content));
-        let error = ServerFrame::Error { code: Code::Busy, message: "wait".into(), message_id: None };
-        assert_eq!(server_event(&error), ("error".to_owned(), json!({"code": "busy", "message": "wait"})));
+        let error = ServerFrame::Error { code: Code::Busy, message: "wait".into(), message_id: None, retry_after: Some(2) };
+        let content = json!({"code": "busy", "message": "wait", "retry_after": 2});
+        assert_eq!(server_event(&error), ("error".to_owned(), content));
     }
 
     #[test]

@@ -50,6 +50,14 @@ pub enum RequestError {
     /// The caller may not open a session.
     #[error("{0}")]
     Forbidden(String),
+    /// The caller has too many sessions.
+    #[error("{message}")]
+    RateLimited {
+        /// Of what there are too many.
+        message: String,
+        /// In how many seconds to try again.
+        retry_after: u64,
+    },
     /// No place for one more session.
     #[error("too many sessions are open; try again later")]
     TooMany,
@@ -96,6 +104,7 @@ impl RequestError {
             Self::UnknownTransport | Self::UnknownSession | Self::HandshakeMethod | Self::BadRequest(_) | Self::UnsupportedVersion => 400,
             Self::Forbidden(_) => 403,
             Self::TooLarge(_) => 413,
+            Self::RateLimited { .. } => 429,
             Self::TooMany => 503,
         }
     }
@@ -108,7 +117,7 @@ impl RequestError {
             Self::UnknownSession => 1,
             Self::HandshakeMethod => 2,
             Self::BadRequest(_) | Self::TooLarge(_) => 3,
-            Self::Forbidden(_) | Self::TooMany => 4,
+            Self::Forbidden(_) | Self::RateLimited { .. } | Self::TooMany => 4,
             Self::UnsupportedVersion => 5,
         };
         json!({ "code": code, "message": self.to_string() })

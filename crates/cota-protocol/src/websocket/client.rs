@@ -99,13 +99,15 @@ pub struct FrameError {
     pub field: Option<&'static str>,
     /// The message it would have been, if its id could be read.
     pub message_id: Option<MessageId>,
+    /// In how many seconds it may be tried again, where that is known.
+    pub retry_after: Option<u64>,
 }
 
 impl FrameError {
     /// The frame that tells the client.
     #[must_use]
     pub fn answer(self) -> ServerFrame {
-        ServerFrame::Error { code: self.code, message: self.message, message_id: self.message_id }
+        ServerFrame::Error { code: self.code, message: self.message, message_id: self.message_id, retry_after: self.retry_after }
     }
 }
 
@@ -119,7 +121,7 @@ impl ClientFrame {
     pub fn decode(frame: &str) -> Result<Self, FrameError> {
         if frame.len() > FRAME_BYTES {
             let message = format!("the frame has {} bytes, at most {FRAME_BYTES} are allowed", frame.len());
-            return Err(FrameError { code: Code::PayloadTooLarge, message, field: None, message_id: None });
+            return Err(FrameError { code: Code::PayloadTooLarge, message, field: None, message_id: None, retry_after: None });
         }
         let fields = Fields::parse(frame.as_bytes()).map_err(|fault| refuse(&fault, None))?;
         Self::of(&fields)
@@ -136,6 +138,7 @@ impl ClientFrame {
                 message: format!("`type` is none that this channel knows; send {TYPES}"),
                 field: Some("type"),
                 message_id: known_id,
+                retry_after: None,
             },
         })
     }
@@ -186,7 +189,13 @@ impl From<Fault> for Refusal {
 }
 
 fn refuse(fault: &Fault, message_id: Option<MessageId>) -> FrameError {
-    FrameError { code: fault.code(Code::BadFrame), message: fault.describe("the frame"), field: fault.name(), message_id }
+    FrameError {
+        code: fault.code(Code::BadFrame),
+        message: fault.describe("the frame"),
+        field: fault.name(),
+        message_id,
+        retry_after: None,
+    }
 }
 
 /// An image that any page can show as it is: other kinds of URL could run as code where a page opens them.

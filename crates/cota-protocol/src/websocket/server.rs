@@ -85,6 +85,9 @@ pub enum ServerFrame {
         /// Which message.
         #[serde(skip_serializing_if = "Option::is_none")]
         message_id: Option<MessageId>,
+        /// In how many seconds it may be tried again.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after: Option<u64>,
     },
 }
 

@@ -1,0 +1,265 @@
+//! How much anybody may have: requests, tokens and connections, for each identity and each address.
+//!
+//! Rates are counted in the [`Ledger`], so they hold for all processes of a deployment; connections are counted in the process
+//! that has them. An identity is the owner of conversations: who a JWT names, or for whom an API key speaks. Who is not identified
+//! has the limits of the address alone. Where there is no limit, nothing is asked and nothing is counted.
+//!
+//! Tokens are known only when they are used: a turn begins as long as there is anything left, and is paid for as it runs.
+
+mod gcra;
+mod metered;
+mod places;
+mod rates;
+
+use std::fmt;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use cota_core::ids::{Owner, RunId};
+use cota_driver::ledger::Ledger;
+use cota_driver::ports::Clock;
+use cota_protocol::problem::{Code, Problem};
+
+use crate::address::ClientAddress;
+use crate::identity::hex;
+use crate::respond;
+
+use gcra::Wait;
+use metered::Runs;
+use places::{Place, Places};
+use rates::{Rates, Refused};
+
+pub use gcra::Rate;
+pub use metered::Metered;
+
+/// Where the ledger has the states of rates.
+const FOLDER: &str = "limit/";
+/// When to try a connection again, in seconds: nobody knows when one ends.
+const CONNECTION_SECONDS: u64 = 10;
+
+/// How much there is. By default there is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// For each identity.
+    pub identity: Allowance,
+    /// For each address.
+    pub address: Allowance,
+    /// How long a socket may be open on which nothing is said, in milliseconds.
+    pub idle_ms: Option<u64>,
+}
+
+/// What one of them may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// Requests, and frames that do something.
+    pub requests: Option<Rate>,
+    /// Tokens of LLMs.
+    pub tokens: Option<Rate>,
+    /// Connections that are open at the same time: sockets and event streams.
+    pub connections: Option<u32>,
+}
+
+/// Keeps to the limits.
+pub struct Limiter {
+    limits: Limits,
+    counting: Option<Counting>,
+    places: Places,
+    runs: Runs,
+}
+
+struct Counting {
+    rates: Rates,
+    clock: Arc<dyn Clock>,
+}
+
+/// Whose share it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Who {
+    /// An identity's.
+    Owner(Owner),
+    /// An address'.
+    Address(ClientAddress),
+}
+
+/// What is counted.
+#[derive(Clone, Copy)]
+enum Kind {
+    Requests,
+    Tokens,
+}
+
+/// The places that one connection takes, for as long as it lives.
+#[derive(Debug, Default)]
+pub(crate) struct Connected {
+    _places: [Option<Place>; 2],
+}
+
+impl Limiter {
+    /// No limit to anything.
+    #[must_use]
+    pub fn none() -> Arc<Self> {
+        Arc::new(Self { limits: Limits::default(), counting: None, places: Places::default(), runs: Runs::default() })
+    }
+
+    /// These limits, counted in this ledger.
+    #[must_use]
+    pub fn new(limits: Limits, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let counting = Some(Counting { rates: Rates::new(ledger), clock });
+        Arc::new(Self { limits, counting, places: Places::default(), runs: Runs::default() })
+    }
+
+    /// How long a socket may be open on which nothing is said, in milliseconds.
+    #[must_use]
+    pub fn idle_ms(&self) -> Option<u64> {
+        self.limits.idle_ms
+    }
+
+    /// Counts a request from this address.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub(crate) async fn request_from(&self, address: Option<ClientAddress>) -> Result<(), Problem> {
+        match (address, self.limits.address.requests) {
+            (Some(address), Some(rate)) => self.take(Kind::Requests, &address.into(), rate).await,
+            (None, _) | (_, None) => Ok(()),
+        }
+    }
+
+    /// Counts a request of this identity.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub(crate) async fn request_of(&self, owner: &Owner) -> Result<(), Problem> {
+        match self.limits.identity.requests {
+            Some(rate) if is_identified(owner) => self.take(Kind::Requests, &Who::Owner(owner.clone()), rate).await,
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether a turn may begin for this owner, asked for from this address.
+    ///
+    /// # Errors
+    /// When the tokens of either are used up.
+    pub(crate) async fn may_spend(&self, owner: &Owner, address: Option<ClientAddress>) -> Result<(), Problem> {
+        let Some(Counting { rates, clock }) = &self.counting else { return Ok(()) };
+        for (who, rate) in self.payers(owner, address) {
+            let now = clock.now();
+            let paid_at = rates.read(&place(Kind::Tokens, &who), now).await;
+            let looked = paid_at.and_then(|paid_at| rate.take(paid_at, 1, now).map_err(Refused::Wait));
+            looked.map_err(|refused| refuse(refused, Kind::Tokens, &who, rate))?;
+        }
+        Ok(())
+    }
+
+    /// Notes from where a turn is asked for: its tokens are that address', too.
+    pub(crate) fn note(&self, run: &RunId, address: Option<ClientAddress>) {
+        if let (Some(address), Some(_)) = (address, self.limits.address.tokens) {
+            self.runs.note(run, address);
+        }
+    }
+
+    /// Takes the places of a connection from this address, and of this identity where it is known already.
+    ///
+    /// # Errors
+    /// When either has too many open.
+    pub(crate) fn connect(&self, owner: Option<&Owner>, address: Option<ClientAddress>) -> Result<Connected, Problem> {
+        let owner = owner.filter(|owner| is_identified(owner)).map(|owner| Who::Owner(owner.clone()));
+        let of_owner = self.enter(owner, self.limits.identity.connections)?;
+        let of_address = self.enter(address.map(Who::from), self.limits.address.connections)?;
+        Ok(Connected { _places: [of_owner, of_address] })
+    }
+
+    fn counts_tokens(&self) -> bool {
+        self.limits.identity.tokens.or(self.limits.address.tokens).is_some()
+    }
+
+    /// Charges the tokens of a call. That it could not be counted keeps nobody from an answer.
+    async fn spend(&self, owner: &Owner, run: &str, tokens: u64) {
+        let Some(Counting { rates, clock }) = &self.counting else { return };
+        for (who, rate) in self.payers(owner, self.runs.address(run)) {
+            let now = clock.now();
+            let charged = rates.change(place(Kind::Tokens, &who), now, |paid_at| Ok(rate.charge(paid_at, tokens, now))).await;
+            if let Err(refused) = charged {
+                tracing::warn!(?refused, tokens, "tokens could not be counted");
+            }
+        }
+    }
+
+    /// Who pays for the tokens of a turn.
+    fn payers(&self, owner: &Owner, address: Option<ClientAddress>) -> impl Iterator<Item = (Who, Rate)> {
+        let owner = Some(owner).filter(|owner| is_identified(owner)).cloned().map(Who::Owner);
+        let of_owner = owner.zip(self.limits.identity.tokens);
+        of_owner.into_iter().chain(address.map(Who::from).zip(self.limits.address.tokens))
+    }
+
+    async fn take(&self, kind: Kind, who: &Who, rate: Rate) -> Result<(), Problem> {
+        let Some(Counting { rates, clock }) = &self.counting else { return Ok(()) };
+        let now = clock.now();
+        let taken = rates.change(place(kind, who), now, |paid_at| rate.take(paid_at, 1, now)).await;
+        taken.map_err(|refused| refuse(refused, kind, who, rate))
+    }
+
+    fn enter(&self, who: Option<Who>, most: Option<u32>) -> Result<Option<Place>, Problem> {
+        let Some((who, most)) = who.zip(most) else { return Ok(None) };
+        let place = self.places.take(&who, most).ok_or_else(|| {
+            let detail = format!("too many connections are open: {who} may have {most}; close one, then try again");
+            Problem::new(Code::RateLimited, detail).with("retry_after", CONNECTION_SECONDS)
+        })?;
+        Ok(Some(place))
+    }
+}
+
+impl From<ClientAddress> for Who {
+    fn from(address: ClientAddress) -> Self {
+        Self::Address(address.network())
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Owner(_) => "one identity",
+            Self::Address(_) => "one address",
+        })
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+        })
+    }
+}
+
+/// Whether it is one identity, and not everybody who is none.
+fn is_identified(owner: &Owner) -> bool {
+    *owner != Owner::public()
+}
+
+/// Where the ledger has the state. Who it is about is not told.
+fn place(kind: Kind, who: &Who) -> String {
+    let hash = match who {
+        Who::Owner(owner) => Sha256::digest(owner.as_str()),
+        Who::Address(address) => Sha256::digest(address.0.to_string()),
+    };
+    let by = match who {
+        Who::Owner(_) => "identity",
+        Who::Address(_) => "address",
+    };
+    let hash: String = hex(&hash).chars().take(32).collect();
+    format!("{FOLDER}{kind}/{by}/{hash}")
+}
+
+fn refuse(refused: Refused, kind: Kind, who: &Who, rate: Rate) -> Problem {
+    match refused {
+        Refused::Wait(Wait(ms)) => {
+            let seconds = ms.div_ceil(1000).max(1);
+            let detail = format!("too many {kind}: {who} may have {} a minute; try again in {seconds} s", rate.per_minute());
+            Problem::new(Code::RateLimited, detail).with("retry_after", seconds)
+        }
+        Refused::Store(error) => respond::unreadable(&error),
+    }
+}

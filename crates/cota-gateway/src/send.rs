@@ -1,0 +1,48 @@
+//! Who speaks, and sending what is said: what every channel passes, so that no limit and no scope can be gone round.
+
+use cota_core::ids::{ConversationKey, SenderId};
+use cota_driver::host::Sent;
+use cota_driver::store::NewMessage;
+use cota_protocol::problem::Problem;
+
+use crate::access::{Caller, Identity, Scope};
+use crate::answer::Question;
+use crate::gateway::Gateway;
+use crate::respond;
+
+impl Gateway {
+    /// The identity with which a caller makes a request: as `sender` where the body names one, else as the address says.
+    ///
+    /// # Errors
+    /// When it may not speak so, or has made too many requests.
+    pub(crate) async fn speaker(&self, caller: Caller, sender: Option<SenderId>) -> Result<Identity, Problem> {
+        let identity = caller.speaking_as(sender)?;
+        self.limiter().request_of(&identity.owner).await?;
+        Ok(identity)
+    }
+
+    /// Sends a message into a conversation.
+    ///
+    /// # Errors
+    /// When this identity may not, or the message was not accepted.
+    pub(crate) async fn send(&self, key: &ConversationKey, message: NewMessage, by: &Identity) -> Result<Sent, Problem> {
+        let question = Question::new(key.clone(), message.sender.clone(), message.message_id.clone());
+        self.may_ask(&question, by).await?;
+        self.conversations().send(key, message).await.map_err(|error| respond::not_accepted(&error))
+    }
+
+    /// Whether a turn may begin for this question. A bot that plays its user as well goes on by itself, so only an operator sets
+    /// it going.
+    ///
+    /// # Errors
+    /// When it may not, or there are no tokens left for it.
+    pub(crate) async fn may_ask(&self, question: &Question, by: &Identity) -> Result<(), Problem> {
+        let bot = self.conversations().bot(Some(&question.key.bot));
+        if bot.is_some_and(|bot| bot.settings().use_proxy_user) {
+            by.scopes.require(Scope::Operator)?;
+        }
+        self.limiter().may_spend(&question.key.owner, by.address).await?;
+        self.limiter().note(&question.run, by.address);
+        Ok(())
+    }
+}
