@@ -25,7 +25,7 @@ const READABLE: HeaderValue = HeaderValue::from_static("retry-after, www-authent
 const REMEMBER: HeaderValue = HeaderValue::from_static("600");
 
 /// What is there for everybody, and for whoever watches over the server.
-const FREE: [&str; 6] = ["/", "/health", "/ready", "/version", "/metrics", "/openapi.json"];
+const FREE: [&str; 7] = ["/", "/health", "/ready", "/version", "/metrics", "/openapi.json", "/webhooks/rest/"];
 
 /// Lets a request through to its route, and puts the headers on the answer that every answer has.
 pub(crate) async fn admit(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {

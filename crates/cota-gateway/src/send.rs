@@ -1,6 +1,6 @@
 //! Who speaks, and sending what is said: what every channel passes, so that no limit and no scope can be gone round.
 
-use cota_core::ids::{ConversationKey, SenderId};
+use cota_core::ids::{ConversationKey, Owner, SenderId};
 use cota_driver::host::Sent;
 use cota_driver::store::NewMessage;
 use cota_protocol::problem::Problem;
@@ -8,6 +8,7 @@ use cota_protocol::problem::Problem;
 use crate::access::{Caller, Identity, Scope};
 use crate::answer::Question;
 use crate::gateway::Gateway;
+use crate::identity::unauthorized;
 use crate::respond;
 
 impl Gateway {
@@ -21,11 +22,23 @@ impl Gateway {
         Ok(identity)
     }
 
+    /// Whether somebody may join or say something on a connection that is open: it counts as a request.
+    ///
+    /// # Errors
+    /// When there were too many, or it was opened before this server wanted to know its callers.
+    pub async fn permit(&self, identity: &Identity) -> Result<(), Problem> {
+        if identity.owner == Owner::public() && self.options().access.identities().is_some() {
+            return Err(unauthorized("this server wants to know its callers now: connect again with an API key, a JWT or a ticket"));
+        }
+        self.limiter().request_from(identity.address).await?;
+        self.limiter().request_of(&identity.owner).await
+    }
+
     /// Sends a message into a conversation.
     ///
     /// # Errors
     /// When this identity may not, or the message was not accepted.
-    pub(crate) async fn send(&self, key: &ConversationKey, message: NewMessage, by: &Identity) -> Result<Sent, Problem> {
+    pub async fn send(&self, key: &ConversationKey, message: NewMessage, by: &Identity) -> Result<Sent, Problem> {
         let question = Question::new(key.clone(), message.sender.clone(), message.message_id.clone());
         self.may_ask(&question, by).await?;
         self.conversations().send(key, message).await.map_err(|error| respond::not_accepted(&error))

@@ -21,7 +21,7 @@ use crate::bots::Tell;
 use crate::failure::Failure;
 use crate::identity::IdentitySettings;
 use crate::limits::LimitSettings;
-use crate::native::{Folders, LazyHttp, Opened, Reload, Scripts, StorePlace, TokioClock, unique_holder};
+use crate::native::{Folders, LazyHttp, Opened, Reload, Scripts, StorePlace, TokioClock, allow_open_files, unique_holder};
 use crate::output::{FORMATS, Format, print_line};
 use crate::{bots, log, server, talk};
 
@@ -142,6 +142,7 @@ impl Settings {
 
 async fn serve(settings: Settings, folders: Arc<Folders>, opened: &[Opened]) -> Result<(), Failure> {
     let signals = count_signals()?;
+    allow_open_files();
     let place = settings.store.unwrap_or_else(|| store_of(opened));
     let (clock, holder) = (TokioClock::new(), unique_holder());
     let store = place.open(settings.durability, &holder).map_err(|error| Failure::service(error.to_string()))?;

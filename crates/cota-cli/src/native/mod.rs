@@ -2,6 +2,7 @@
 
 mod bot_path;
 mod folders;
+mod open_files;
 mod scripts;
 mod store;
 
@@ -9,5 +10,6 @@ pub use cota_native::{KeySetAt, LazyHttp, SystemChance, TokioClock, TokioSpawn, 
 
 pub use bot_path::{BotPath, ReadError};
 pub use folders::{Folders, OpenBotsError, Opened, Reload};
+pub use open_files::allow_open_files;
 pub use scripts::Scripts;
 pub use store::{StorePlace, Stores};

@@ -41,6 +41,18 @@ fn a_server_with_keys_lets_in_who_has_one_until_it_is_revoked() {
 }
 
 #[test]
+fn the_first_key_locks_a_server_that_runs() {
+    let home = Home::with("weather");
+    let server = home.serve(&[]);
+    assert_eq!(status(&server, ""), 200);
+    let made = home.cota(&["key", "create"]);
+    let bearer = format!("Authorization: Bearer {}\r\n", made.stdout.trim());
+    crate::support::until("the server to notice", || status(&server, "") == 401);
+    assert_eq!(status(&server, &bearer), 200);
+    assert!(server.logged().contains("there is an API key now"), "{}", server.logged());
+}
+
+#[test]
 fn identity_is_off_only_where_nobody_else_can_come_or_somebody_said_so() {
     let home = Home::with("weather");
     let refused = home.cota(&["run", "--host", "0.0.0.0", "--port", "0"]);

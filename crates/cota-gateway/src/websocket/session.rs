@@ -20,7 +20,6 @@ use super::rooms::Seat;
 use crate::access::Identity;
 use crate::follow;
 use crate::gateway::Gateway;
-use crate::identity::unauthorized;
 use crate::limits::Connected;
 use crate::respond;
 
@@ -86,17 +85,9 @@ impl Session {
             ClientFrame::Join(_) => None,
             ClientFrame::Leave(_) | ClientFrame::Ping => return self.obey(frame).await,
         };
-        self.permit().await.map_err(|problem| refused(problem, message_id))?;
+        let permitted = self.gateway.permit(&self.identity).await;
+        permitted.map_err(|problem| refused(problem, message_id))?;
         self.obey(frame).await
-    }
-
-    async fn permit(&mut self) -> Result<(), Problem> {
-        if self.identity.owner == Owner::public() && self.gateway.options().access.identities().is_some() {
-            return Err(unauthorized("this server wants to know its callers now: connect again with an API key, a JWT or a ticket"));
-        }
-        let limiter = self.gateway.limiter();
-        limiter.request_from(self.identity.address).await?;
-        limiter.request_of(&self.identity.owner).await
     }
 
     /// Does what a frame says, or tells the client why not.
