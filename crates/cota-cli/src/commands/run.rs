@@ -37,7 +37,8 @@ goes on. SIGTERM and SIGINT let the running turns finish.
 
   --host HOST              where to listen (default: 127.0.0.1)
   --port PORT              0 takes any free one (default: 5005)
-  --store STORE            where conversations are kept: sqlite:PATH or memory (default: sqlite:.cota/cota.db)
+  --store STORE            where conversations are kept: sqlite:PATH, upstash:URL (with the variable
+                           UPSTASH_REDIS_REST_TOKEN) or memory (default: sqlite:.cota/cota.db)
   --durability LEVEL       normal, or full: what was acknowledged survives a power failure (default: normal)
   --log-level LEVEL        off, error, warn, info, debug or trace (default: info)
   --log-format FORMAT      text or json (default: text)

@@ -12,4 +12,4 @@ pub use bot_path::{BotPath, ReadError};
 pub use folders::{Folders, OpenBotsError, Opened, Reload};
 pub use open_files::allow_open_files;
 pub use scripts::Scripts;
-pub use store::{StorePlace, Stores};
+pub use store::{OpenStoreError, StorePlace, Stores};

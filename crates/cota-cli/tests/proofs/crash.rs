@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cota_testkit::llm_server::{Settings, scripts};
+use cota_testkit::services::upstash::Upstash;
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -24,6 +25,8 @@ const FAILPOINTS: [(&str, u64); 5] = [
     ("after-turn-commit", 10),
     ("middle-of-batch", 30),
 ];
+/// Those that a store without group commit passes, each about as often as there are messages.
+const UPSTASH_FAILPOINTS: [&str; 4] = ["before-accept-commit", "after-accept-commit", "before-turn-commit", "after-turn-commit"];
 
 #[test]
 fn a_process_that_ends_between_two_writes_answers_each_message_once_after_its_restart() {
@@ -34,7 +37,9 @@ fn a_process_that_ends_between_two_writes_answers_each_message_once_after_its_re
                 let nth = 1 + scatter(seed, passes);
                 let setting = format!("{failpoint}:{nth}");
                 println!("seed {seed}: {setting}");
-                deaths += u32::from(dies_and_recovers(&[("COTA_FAILPOINT", &setting)], None).await);
+                let home = tempfile::tempdir().unwrap();
+                let store = Store::Sqlite(home.path().join("cota.db"));
+                deaths += u32::from(dies_and_recovers(&store, &[("COTA_FAILPOINT", &setting)], None).await);
             }
             assert!(deaths > 0, "no process ever ended at {failpoint}");
         }
@@ -47,18 +52,38 @@ fn a_process_that_is_killed_answers_each_message_once_after_its_restart() {
         for seed in seeds(12, 3) {
             let after = Duration::from_millis(scatter(seed, 300));
             println!("seed {seed}: killed after {after:?}");
-            dies_and_recovers(&[], Some(after)).await;
+            let home = tempfile::tempdir().unwrap();
+            dies_and_recovers(&Store::Sqlite(home.path().join("cota.db")), &[], Some(after)).await;
         }
     });
 }
 
+/// Nobody knows there that the dead process is dead, so its leases have to end first. The deaths therefore come at once.
+#[test]
+fn a_process_that_dies_beside_upstash_answers_each_message_once_after_its_restart() {
+    let upstash = Upstash::start();
+    let store = |name: &str| Store::Upstash(format!("{}?prefix={name}", upstash.url()));
+    support::run(async {
+        let at_failpoints = UPSTASH_FAILPOINTS.iter().enumerate().map(|(n, failpoint)| {
+            let setting = format!("{failpoint}:{}", 1 + scatter(n as u64 + 1, 8));
+            let store = store(failpoint);
+            async move { assert!(dies_and_recovers(&store, &[("COTA_FAILPOINT", &setting)], None).await, "it never ended at {setting}") }
+        });
+        let killed = seeds(3, 1).map(|seed| {
+            let (store, after) = (store(&format!("killed-{seed}")), Duration::from_millis(100 + scatter(seed, 400)));
+            async move {
+                dies_and_recovers(&store, &[], Some(after)).await;
+            }
+        });
+        tokio::join!(join_all(at_failpoints), join_all(killed));
+    });
+}
+
 /// Talks to a process until it dies (or has answered all, where its failpoint is never reached), starts another on the same
-/// file, and looks at every conversation. Whether it died by itself.
-async fn dies_and_recovers(environment: &[(&str, &str)], kill_after: Option<Duration>) -> bool {
+/// store, and looks at every conversation. Whether it died by itself.
+async fn dies_and_recovers(store: &Store, environment: &[(&str, &str)], kill_after: Option<Duration>) -> bool {
     let llm = model(Settings::new(scripts::chat()).latency(Duration::from_millis(5))).await;
-    let home = tempfile::tempdir().unwrap();
-    let store = Store::Sqlite(home.path().join("cota.db"));
-    let mut cota = Cota::start_with(&["chat"], &store, &llm.apibase(), environment);
+    let mut cota = Cota::start_with(&["chat"], store, &llm.apibase(), environment);
     let address = cota.address.clone();
     let talks = tokio::spawn(async move { join_all((0..CONVERSATIONS).map(|n| talk(&address, n))).await });
     if let Some(after) = kill_after {
@@ -68,7 +93,7 @@ async fn dies_and_recovers(environment: &[(&str, &str)], kill_after: Option<Dura
     let acknowledged = talks.await.unwrap();
     let died = kill_after.is_none() && cota.has_ended();
     cota.kill();
-    let again = Cota::start(&["chat"], &store, &llm.apibase());
+    let again = Cota::start(&["chat"], store, &llm.apibase());
     join_all(acknowledged.iter().enumerate().map(|(n, ids)| is_whole(&again, n, ids))).await;
     join_all((0..CONVERSATIONS).map(|n| repeats(&again, n))).await;
     died

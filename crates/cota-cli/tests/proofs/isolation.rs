@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cota_testkit::llm_server::{Settings, scripts};
+use cota_testkit::services::upstash::Upstash;
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -12,10 +13,19 @@ const CONVERSATIONS: usize = 50;
 
 #[test]
 fn fifty_conversations_at_once_keep_their_secrets() {
+    let home = tempfile::tempdir().unwrap();
+    fifty_keep_their_secrets(Store::Sqlite(home.path().join("cota.db")));
+}
+
+#[test]
+fn fifty_conversations_at_once_keep_their_secrets_in_upstash() {
+    let upstash = Upstash::start();
+    fifty_keep_their_secrets(Store::Upstash(upstash.url()));
+}
+
+fn fifty_keep_their_secrets(store: Store) {
     support::run(async {
         let llm = model(Settings::new(scripts::chat()).latency(Duration::from_millis(20))).await;
-        let home = tempfile::tempdir().unwrap();
-        let store = Store::Sqlite(home.path().join("cota.db"));
         let cota = Cota::start(&["chat"], &store, &llm.apibase());
         let mut sockets = join_all((0..CONVERSATIONS).map(|n| tell(&cota.address, n))).await;
         join_all(sockets.iter_mut().enumerate().map(|(n, socket)| ask(socket, n))).await;
@@ -70,9 +80,19 @@ fn secret(n: usize) -> String {
 
 #[test]
 fn five_messages_at_once_are_answered_in_the_order_of_their_acceptance() {
+    five_are_answered_in_order(Store::Memory);
+}
+
+#[test]
+fn five_messages_at_once_are_answered_in_the_order_of_their_acceptance_in_upstash() {
+    let upstash = Upstash::start();
+    five_are_answered_in_order(Store::Upstash(upstash.url()));
+}
+
+fn five_are_answered_in_order(store: Store) {
     support::run(async {
         let llm = model(Settings::new(scripts::chat()).latency(Duration::from_millis(10))).await;
-        let cota = Cota::start(&["chat"], &Store::Memory, &llm.apibase());
+        let cota = Cota::start(&["chat"], &store, &llm.apibase());
         let mut watcher = Socket::join(&cota.address, "watcher", "five", &json!({})).await;
         let ids: Vec<String> = (0..5).map(|n| format!("m{n}")).collect();
         let sent = ids.iter().map(|id| {

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use cota_testkit::services::upstash::Upstash;
 use tempfile::TempDir;
 
 use super::http::{self, Response};
@@ -14,6 +15,8 @@ use super::http::{self, Response};
 pub(crate) enum Store {
     Memory,
     Sqlite(PathBuf),
+    /// The address of a double that takes [`Upstash::TOKEN`].
+    Upstash(String),
 }
 
 /// A process that serves bots. Dropping it kills it as `kill -9` does.
@@ -37,6 +40,7 @@ impl Cota {
         let store = match store {
             Store::Memory => "memory".to_owned(),
             Store::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Store::Upstash(address) => format!("upstash:{address}"),
         };
         let mut child = Command::new(env!("CARGO_BIN_EXE_cota"))
             .current_dir(home.path())
@@ -44,6 +48,7 @@ impl Cota {
             .args(bots.iter().map(|bot| folder(bot)))
             .args(["--port", "0", "--log-level", "warn", "--store", &store])
             .env("COTA_TEST_LLM", llm)
+            .env("UPSTASH_REDIS_REST_TOKEN", Upstash::TOKEN)
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
