@@ -1,0 +1,71 @@
+//! A table of its own for each test, in the one DynamoDB Local of this process.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+pub(crate) mod stage;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use cota_store_dynamodb::aws_sdk_dynamodb::Client;
+use cota_store_dynamodb::aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
+use cota_store_dynamodb::aws_sdk_dynamodb::config::{Builder, ConfigBag, Intercept, RuntimeComponents};
+use cota_store_dynamodb::aws_sdk_dynamodb::error::BoxError;
+use cota_store_dynamodb::{DynamoStore, Options, config, create_table};
+use cota_testkit::services::dynamodb;
+
+/// A client of DynamoDB Local.
+pub(crate) fn client() -> Client {
+    Client::from_conf(local().build())
+}
+
+fn local() -> Builder {
+    let environment = dynamodb::shared().environment();
+    config(|name| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())).unwrap()
+}
+
+/// A new table.
+pub(crate) async fn table() -> String {
+    static TABLES: AtomicU32 = AtomicU32::new(0);
+    let name = format!("cota-{}", TABLES.fetch_add(1, Ordering::Relaxed));
+    create_table(&client(), &name).await.unwrap();
+    name
+}
+
+/// A store with nothing in it.
+pub(crate) async fn store(sweeps: bool) -> DynamoStore {
+    DynamoStore::new(client(), table().await, &Options { sweeps, ..Options::default() })
+}
+
+/// What a client sent, by the name of the operation, repeated attempts among it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wire(Arc<Mutex<Vec<String>>>);
+
+impl Wire {
+    /// A client whose calls are seen here.
+    pub(crate) fn client(&self) -> Client {
+        Client::from_conf(local().interceptor(self.clone()).build())
+    }
+
+    /// What was sent since it was last asked.
+    pub(crate) fn taken(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Intercept for Wire {
+    fn name(&self) -> &'static str {
+        "wire"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let target = context.request().headers().get("x-amz-target").unwrap_or_default();
+        self.0.lock().unwrap().push(target.rsplit('.').next().unwrap_or_default().to_owned());
+        Ok(())
+    }
+}
