@@ -52,8 +52,8 @@ pub(crate) async fn renew(
             },
         };
         let mut record = known.head.record.clone();
-        let renewed = record.renew(claim, lease_until).map_err(|error| if known.head.deleting { CommitError::Fenced } else { error });
-        match renewed {
+        match record.renew(claim, lease_until) {
+            Ok(_) if known.head.deleting => return Ok(Err(CommitError::Fenced)),
             Ok(renewed) => {
                 let next = known.head.next(record, known.head.touched);
                 if write(store, key, &known.head, &next, lease_until).await? {

@@ -44,11 +44,17 @@ pub(crate) async fn guess(store: &DynamoStore, key: &ConversationKey, message: &
             failpoint("after-accept-commit");
             Ok(Guess::Right(Acceptance::Accepted { position, then }))
         }
-        Written::Nothing(obstacles) => match obstacles.as_slice() {
-            [_, Obstacle::Condition(Some(id)), ..] => Ok(Guess::Right(repeated(id, message)?)),
-            [Obstacle::Condition(Some(record)), ..] => Ok(Guess::Wrong(Some(Head::read(record)?))),
-            _ => Ok(Guess::Wrong(None)),
-        },
+        Written::Nothing(obstacles) => {
+            let head = match obstacles.first() {
+                Some(Obstacle::Condition(Some(record))) => Some(Head::read(record)?),
+                Some(Obstacle::Condition(None) | Obstacle::None | Obstacle::Conflict) | None => None,
+            };
+            let is_gone = head.as_ref().is_some_and(|head| head.deleting || store.retention.is_over(head, message.at));
+            match obstacles.into_iter().nth(1) {
+                Some(Obstacle::Condition(Some(id))) if !is_gone => Ok(Guess::Right(repeated(&id, message)?)),
+                Some(Obstacle::Condition(_) | Obstacle::None | Obstacle::Conflict) | None => Ok(Guess::Wrong(head)),
+            }
+        }
     }
 }
 

@@ -104,7 +104,7 @@ async fn five_messages_at_once_through_five_processes_are_answered_in_the_order_
         (0..5).map(|n| Stage::new(Arc::new(DynamoStore::new(client(), &table, &Options::default())), &format!("process {n}"))).collect();
     let posted = stages.iter().enumerate().map(|(n, stage)| async move {
         let id = format!("m{n}");
-        match stage.post(&key_of(), &id, &id).await {
+        match stage.post(&self::key("five"), &id, &id).await {
             Acceptance::Accepted { position, then: AfterAccept::Ring | AfterAccept::Wait } => (position, id),
             other => panic!("{other:?}"),
         }
@@ -122,10 +122,6 @@ async fn five_messages_at_once_through_five_processes_are_answered_in_the_order_
         .flatten()
         .collect();
     assert_eq!(answered, accepted.into_iter().map(|(_, id)| id).collect::<Vec<_>>());
-}
-
-fn key_of() -> cota_core::ids::ConversationKey {
-    key("five")
 }
 
 #[tokio::test]

@@ -1,6 +1,13 @@
 //! A table of its own for each test, in the one DynamoDB Local of this process.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "what a test does not expect fails it"
+)]
 
 pub(crate) mod stage;
 

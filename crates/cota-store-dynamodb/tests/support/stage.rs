@@ -143,7 +143,7 @@ impl Effects for Echo {
         let content = match call.purpose {
             Purpose::Select => r#"{"action": "BotUtter"}"#.to_owned(),
             _ => {
-                let heard = tracker.actions().filter(|action| action.name == "UserUtter").last().unwrap();
+                let heard = tracker.actions().rfind(|action| action.name == "UserUtter").unwrap();
                 serde_json::json!({ "text": heard.result[0].text }).to_string()
             }
         };
