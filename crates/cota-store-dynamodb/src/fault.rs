@@ -6,7 +6,7 @@ use cota_driver::store::{CommitError, StoreError};
 /// Why an operation was not carried out, or perhaps not.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
-    #[error("there is no DynamoDB table `{table}` in this account and region: create it, or name another")]
+    #[error("there is no DynamoDB table `{table}` in this account and region: `cota run --store dynamodb:{table} --create-table` makes it")]
     NoTable { table: String },
     #[error("DynamoDB does not do its part ({0})")]
     Service(String),

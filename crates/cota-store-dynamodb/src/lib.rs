@@ -14,6 +14,7 @@
 //! A holder is never known to be dead here: its claim is taken over when its lease ends.
 
 mod accept;
+mod address;
 mod claim;
 mod client;
 mod commit;
@@ -46,6 +47,7 @@ use cota_driver::store::{
 
 pub use aws_sdk_dynamodb;
 
+pub use crate::address::{Address, AddressError};
 pub use crate::client::{AccessError, client_from_environment, config};
 pub use crate::table::{TableError, Usage, create_table};
 
@@ -85,6 +87,14 @@ impl DynamoStore {
             retention: Retention::new(options.retention),
             sweeps: options.sweeps,
         }
+    }
+
+    /// Whether the table can be used.
+    ///
+    /// # Errors
+    /// If it does not exist, or DynamoDB cannot be reached, with the way out.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        Ok(self.table.get("ready", "ready").await.map(|_| ())?)
     }
 
     /// What was asked of DynamoDB so far.
@@ -137,7 +147,7 @@ impl Store for DynamoStore {
 
     /// Asks for an item that does not exist: the permission to read is all it takes.
     async fn ready(&self) -> Result<(), StoreError> {
-        Ok(self.table.get("ready", "ready").await.map(|_| ())?)
+        self.check().await
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::create_table::CreateTableError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, CancellationReason, ConsumedCapacity, KeySchemaElement, KeyType, KeysAndAttributes,
@@ -172,16 +173,16 @@ impl Table {
     }
 }
 
-/// Makes the table, charged by the request, with DynamoDB's deletion of what has expired. Returns once it can be used.
+/// Makes the table, unless there is one: charged by the request, with DynamoDB's deletion of what has expired. Returns once it can be used.
 ///
 /// # Errors
-/// If there is such a table, or it cannot be made, with what DynamoDB says.
+/// If it cannot be made, with what DynamoDB says.
 pub async fn create_table(client: &Client, name: &str) -> Result<(), TableError> {
     let failed = |why: String| TableError { table: name.to_owned(), why };
     let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
     let attribute = |name: &str| AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build();
     let built = |error: aws_sdk_dynamodb::error::BuildError| failed(error.to_string());
-    client
+    let made = client
         .create_table()
         .table_name(name)
         .billing_mode(BillingMode::PayPerRequest)
@@ -190,8 +191,12 @@ pub async fn create_table(client: &Client, name: &str) -> Result<(), TableError>
         .attribute_definitions(attribute(PARTITION).map_err(built)?)
         .attribute_definitions(attribute(SORT).map_err(built)?)
         .send()
-        .await
-        .map_err(|error| failed(Fault::of(name, &error).to_string()))?;
+        .await;
+    match made {
+        Ok(_) => {}
+        Err(error) if error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) => return Ok(()),
+        Err(error) => return Err(failed(Fault::of(name, &error).to_string())),
+    }
     for _ in 0..LOOKS {
         let described =
             client.describe_table().table_name(name).send().await.map_err(|error| failed(Fault::of(name, &error).to_string()))?;

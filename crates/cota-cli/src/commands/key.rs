@@ -34,7 +34,7 @@ notices within a few seconds.
   --scopes SCOPES     what it allows, with commas: chat (talk), inspect (see thoughts, policies and LLM calls), operator
                       (act on tasks, start rehearsals) (default: chat)
   --days N            how long it holds (default: until it is revoked)
-  --store STORE       the server's store: sqlite:PATH or upstash:URL (default: sqlite:.cota/cota.db)
+  --store STORE       the server's store: sqlite:PATH, upstash:URL or dynamodb:TABLE (default: sqlite:.cota/cota.db)
   --format text|json  how to tell it (default: text)
 ",
     takes: Takes { options: &["name", "scopes", "days", "store", "format"], switches: &[], words: 2 },
@@ -129,7 +129,7 @@ fn ledger(arguments: &Arguments) -> Result<Arc<dyn Ledger>, Failure> {
     let place = arguments.store()?.unwrap_or_default();
     if place == StorePlace::Memory {
         return Err(Failure::usage(
-            "keys in memory are gone with this command; name the server's database with --store sqlite:PATH or upstash:URL",
+            "keys in memory are gone with this command; name the server's database with --store sqlite:PATH, upstash:URL or dynamodb:TABLE",
         ));
     }
     Ok(place.open(Durability::Full, &unique_holder()).map_err(|error| Failure::service(error.to_string()))?.ledger)

@@ -38,7 +38,9 @@ goes on. SIGTERM and SIGINT let the running turns finish.
   --host HOST              where to listen (default: 127.0.0.1)
   --port PORT              0 takes any free one (default: 5005)
   --store STORE            where conversations are kept: sqlite:PATH, upstash:URL (with the variable
-                           UPSTASH_REDIS_REST_TOKEN) or memory (default: sqlite:.cota/cota.db)
+                           UPSTASH_REDIS_REST_TOKEN), dynamodb:TABLE (with AWS_REGION and AWS_ACCESS_KEY_ID ...)
+                           or memory (default: sqlite:.cota/cota.db)
+  --create-table           with dynamodb:TABLE, make the table if there is none
   --durability LEVEL       normal, or full: what was acknowledged survives a power failure (default: normal)
   --log-level LEVEL        off, error, warn, info, debug or trace (default: info)
   --log-format FORMAT      text or json (default: text)
@@ -84,7 +86,7 @@ Each option has a variable, such as COTA_PORT; an option comes before its variab
             "idle-timeout",
             "address-header",
         ],
-        switches: &["insecure-no-identity"],
+        switches: &["insecure-no-identity", "create-table"],
         words: usize::MAX,
     },
     run,
@@ -106,6 +108,7 @@ struct Settings {
     port: u16,
     store: Option<StorePlace>,
     durability: Durability,
+    create_table: bool,
     /// How problems of bots are told.
     tell: Tell,
     identity: IdentitySettings,
@@ -137,7 +140,8 @@ impl Settings {
             Format::Json => bots::log_diagnostics,
         };
         let (identity, limits) = (IdentitySettings::of(arguments)?, LimitSettings::of(arguments)?);
-        Ok(Self { host, port, store: arguments.store()?, durability, tell, identity, limits, hosts })
+        let (store, create_table) = (arguments.store()?, arguments.has("create-table"));
+        Ok(Self { host, port, store, durability, create_table, tell, identity, limits, hosts })
     }
 }
 
@@ -147,6 +151,7 @@ async fn serve(settings: Settings, folders: Arc<Folders>, opened: &[Opened]) -> 
     let place = settings.store.unwrap_or_else(|| store_of(opened));
     let (clock, holder) = (TokioClock::new(), unique_holder());
     let store = place.open(settings.durability, &holder).map_err(|error| Failure::service(error.to_string()))?;
+    place.prepare(settings.create_table, &store).await.map_err(|error| Failure::service(error.to_string()))?;
     let scripts = Arc::new(Scripts::new(Arc::clone(&folders)));
     let http = Arc::<LazyHttp>::default();
     let is_private = is_loopback(&settings.host);

@@ -32,7 +32,7 @@ ends the conversation. A change to the bot's files holds from the next message o
 empty line starts the rehearsal.
 
   --session ID   keep the conversation under this name, and go on with it the next time
-  --store STORE  where to keep it: sqlite:PATH, upstash:URL or memory (default with --session: sqlite:.cota/cota.db)
+  --store STORE  where to keep it: sqlite:PATH, upstash:URL, dynamodb:TABLE or memory (default with --session: sqlite:.cota/cota.db)
   --debug        show every action, its thought, what chose it and what it took
 ",
     takes: Takes { options: &["session", "store"], switches: &["debug"], words: 1 },

@@ -28,7 +28,7 @@ which examples were shown to the LLM, and what each LLM call took.
 
   --bot NAME          the bot's name (default: that of the bot in the working directory)
   --owner ID          whose conversation it is (default: public)
-  --store STORE       where it is kept: sqlite:PATH or upstash:URL (default: sqlite:.cota/cota.db)
+  --store STORE       where it is kept: sqlite:PATH, upstash:URL or dynamodb:TABLE (default: sqlite:.cota/cota.db)
   --format text|json  how to tell it (default: text)
 ",
     takes: Takes { options: &["bot", "owner", "store", "format"], switches: &[], words: 1 },

@@ -26,7 +26,7 @@ const FAILPOINTS: [(&str, u64); 5] = [
     ("middle-of-batch", 30),
 ];
 /// Those that a store without group commit passes, each about as often as there are messages.
-const UPSTASH_FAILPOINTS: [&str; 4] = ["before-accept-commit", "after-accept-commit", "before-turn-commit", "after-turn-commit"];
+const LEASED_FAILPOINTS: [&str; 4] = ["before-accept-commit", "after-accept-commit", "before-turn-commit", "after-turn-commit"];
 
 #[test]
 fn a_process_that_ends_between_two_writes_answers_each_message_once_after_its_restart() {
@@ -58,13 +58,21 @@ fn a_process_that_is_killed_answers_each_message_once_after_its_restart() {
     });
 }
 
-/// Nobody knows there that the dead process is dead, so its leases have to end first. The deaths therefore come at once.
 #[test]
 fn a_process_that_dies_beside_upstash_answers_each_message_once_after_its_restart() {
     let upstash = Upstash::start();
-    let store = |name: &str| Store::Upstash(format!("{}?prefix={name}", upstash.url()));
+    dies_beside(|name| Store::Upstash(format!("{}?prefix={name}", upstash.url())));
+}
+
+#[test]
+fn a_process_that_dies_beside_dynamodb_answers_each_message_once_after_its_restart() {
+    dies_beside(|name| Store::DynamoDb(name.to_owned()));
+}
+
+/// Nobody knows there that the dead process is dead, so its leases have to end first. The deaths therefore come at once.
+fn dies_beside(store: impl Fn(&str) -> Store) {
     support::run(async {
-        let at_failpoints = UPSTASH_FAILPOINTS.iter().enumerate().map(|(n, failpoint)| {
+        let at_failpoints = LEASED_FAILPOINTS.iter().enumerate().map(|(n, failpoint)| {
             let setting = format!("{failpoint}:{}", 1 + scatter(n as u64 + 1, 8));
             let store = store(failpoint);
             async move { assert!(dies_and_recovers(&store, &[("COTA_FAILPOINT", &setting)], None).await, "it never ended at {setting}") }

@@ -23,6 +23,11 @@ fn fifty_conversations_at_once_keep_their_secrets_in_upstash() {
     fifty_keep_their_secrets(Store::Upstash(upstash.url()));
 }
 
+#[test]
+fn fifty_conversations_at_once_keep_their_secrets_in_dynamodb() {
+    fifty_keep_their_secrets(Store::DynamoDb("fifty".to_owned()));
+}
+
 fn fifty_keep_their_secrets(store: Store) {
     support::run(async {
         let llm = model(Settings::new(scripts::chat()).latency(Duration::from_millis(20))).await;
@@ -87,6 +92,11 @@ fn five_messages_at_once_are_answered_in_the_order_of_their_acceptance() {
 fn five_messages_at_once_are_answered_in_the_order_of_their_acceptance_in_upstash() {
     let upstash = Upstash::start();
     five_are_answered_in_order(Store::Upstash(upstash.url()));
+}
+
+#[test]
+fn five_messages_at_once_are_answered_in_the_order_of_their_acceptance_in_dynamodb() {
+    five_are_answered_in_order(Store::DynamoDb("five".to_owned()));
 }
 
 fn five_are_answered_in_order(store: Store) {

@@ -1,5 +1,6 @@
 //! A second message while a turn runs: each setting of `on_busy`. A gate before the model holds the first turn.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use cota_testkit::llm_server::{LlmServer, Settings, scripts};
@@ -22,10 +23,10 @@ struct Busy {
 }
 
 impl Busy {
-    async fn start(bot: &str) -> Self {
+    async fn start(bot: &str, store: &Store) -> Self {
         let gate = Arc::new(Semaphore::new(0));
         let llm = model(Settings::new(scripts::chat()).gate(Arc::clone(&gate))).await;
-        let cota = Arc::new(Cota::start(&[bot], &Store::Memory, &llm.apibase()));
+        let cota = Arc::new(Cota::start(&[bot], store, &llm.apibase()));
         let first = tokio::spawn(say(Arc::clone(&cota), "first"));
         llm.reached(1).await;
         let socket = Socket::join(&cota.address, "ben", SESSION, &json!({})).await;
@@ -48,14 +49,22 @@ impl Busy {
     }
 }
 
+/// Proves it in memory, and where every write is a call to a service.
+fn wherever_it_is_kept<Proof: Future<Output = ()>>(bot: &'static str, proof: impl Fn(Busy) -> Proof) {
+    support::run(async {
+        for store in [Store::Memory, Store::DynamoDb(format!("on-busy-{bot}"))] {
+            proof(Busy::start(bot, &store).await).await;
+        }
+    });
+}
+
 async fn say(cota: Arc<Cota>, id: &str) -> Response {
     cota.say(SESSION, &json!({"text": format!("this is #{id}"), "sender_id": "ann", "message_id": id})).await
 }
 
 #[test]
 fn queue_answers_in_order_and_refuses_beyond_its_length() {
-    support::run(async {
-        let mut busy = Busy::start("short-queue").await;
+    wherever_it_is_kept("short-queue", |mut busy| async move {
         busy.accepted("second").await;
         busy.accepted("third").await;
         let refused = say(Arc::clone(&busy.cota), "fourth").await;
@@ -75,8 +84,7 @@ fn queue_answers_in_order_and_refuses_beyond_its_length() {
 
 #[test]
 fn reject_refuses_and_records_nothing() {
-    support::run(async {
-        let busy = Busy::start("reject").await;
+    wherever_it_is_kept("reject", |busy| async move {
         let refused = say(Arc::clone(&busy.cota), "second").await;
         assert_eq!((refused.status, refused.code().as_str()), (409, "busy"), "{refused:?}");
         busy.open();
@@ -90,8 +98,7 @@ fn reject_refuses_and_records_nothing() {
 
 #[test]
 fn latest_cancels_the_running_turn_and_keeps_what_was_said() {
-    support::run(async {
-        let mut busy = Busy::start("latest").await;
+    wherever_it_is_kept("latest", |mut busy| async move {
         busy.accepted("second").await;
         busy.open();
         let answer = busy.socket.answer_to("second").await.unwrap();
@@ -109,8 +116,7 @@ fn latest_cancels_the_running_turn_and_keeps_what_was_said() {
 
 #[test]
 fn merge_takes_what_waits_as_one_message_with_one_answer() {
-    support::run(async {
-        let mut busy = Busy::start("merge").await;
+    wherever_it_is_kept("merge", |mut busy| async move {
         busy.accepted("second").await;
         busy.accepted("third").await;
         busy.open();

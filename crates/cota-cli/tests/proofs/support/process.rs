@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use cota_testkit::services::dynamodb;
 use cota_testkit::services::upstash::Upstash;
 use tempfile::TempDir;
 
@@ -17,6 +18,8 @@ pub(crate) enum Store {
     Sqlite(PathBuf),
     /// The address of a double that takes [`Upstash::TOKEN`].
     Upstash(String),
+    /// A table of DynamoDB Local, made by whoever comes first.
+    DynamoDb(String),
 }
 
 /// A process that serves bots. Dropping it kills it as `kill -9` does.
@@ -41,14 +44,18 @@ impl Cota {
             Store::Memory => "memory".to_owned(),
             Store::Sqlite(path) => format!("sqlite:{}", path.display()),
             Store::Upstash(address) => format!("upstash:{address}"),
+            Store::DynamoDb(table) => format!("dynamodb:{table}"),
         };
+        let dynamodb = store.strip_prefix("dynamodb:").map(|_| dynamodb::shared().environment());
         let mut child = Command::new(env!("CARGO_BIN_EXE_cota"))
             .current_dir(home.path())
             .arg("run")
             .args(bots.iter().map(|bot| folder(bot)))
             .args(["--port", "0", "--log-level", "warn", "--store", &store])
             .env("COTA_TEST_LLM", llm)
+            .args(dynamodb.as_ref().map(|_| "--create-table"))
             .env("UPSTASH_REDIS_REST_TOKEN", Upstash::TOKEN)
+            .envs(dynamodb.into_iter().flatten())
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
