@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 
+use cota_testkit::services::dynamodb;
 use serde_json::json;
 
 use crate::support::{Home, is_alive, try_post, until};
@@ -54,6 +55,28 @@ fn a_conversation_goes_on_after_a_restart() {
     let server = home.serve(&[]);
     assert!(server.reply("trip", "tomorrow").contains("Oslo, tomorrow"));
     assert!(home.path().join(".cota/cota.db").is_file());
+}
+
+#[test]
+fn a_table_is_made_on_request_alone_and_kept() {
+    let home = Home::with("weather");
+    let account = dynamodb::shared().environment();
+    let run = ["run", "--port", "0", "--store", "dynamodb:weather"];
+    let mut without_region = home.command(&run);
+    let told = without_region.env_remove("AWS_DEFAULT_REGION").env_remove("AWS_REGION").output().unwrap();
+    assert_eq!(told.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&told.stderr).contains("DynamoDB needs a region: set AWS_REGION"), "{told:?}");
+    let told = home.command(&run).envs(account.clone()).output().unwrap();
+    assert_eq!(told.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&told.stderr).contains("`cota run --store dynamodb:weather --create-table` makes it"), "{told:?}");
+    let place = ["--store", "dynamodb:weather"];
+    let mut server = home.serve_with(&["--store", "dynamodb:weather", "--create-table"], &account);
+    assert!(server.reply("trip", "what is the weather in Oslo?").contains("which day"));
+    server.signal("INT");
+    assert_eq!(server.end(), 0);
+    let server = home.serve_with(&place, &account);
+    assert!(server.reply("trip", "tomorrow").contains("Oslo, tomorrow"));
+    assert!(!home.path().join(".cota").exists());
 }
 
 #[test]

@@ -83,10 +83,16 @@ impl Home {
 
     /// Serves the bot here on a free port.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
+        self.serve_with(arguments, &[])
+    }
+
+    /// As [`serve`](Self::serve), with more variables.
+    pub(crate) fn serve_with(&self, arguments: &[&str], variables: &[(&str, String)]) -> Server {
         let log = self.path().join("log.txt");
         let mut child = self
             .command(&["run", "--port", "0"])
             .args(arguments)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(fs::File::create(&log).unwrap())
