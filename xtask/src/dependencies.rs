@@ -85,7 +85,7 @@ fn knows(package: &Package) -> Knows {
         "cota-core" => Knows::Only(&[]),
         "cota-config" | "cota-protocol" | "cota-offline" | "cota-driver" => Knows::Only(&["cota-core"]),
         "cota-effects" => Knows::Only(&["cota-driver", "cota-core", "cota-config", "cota-protocol", "cota-offline"]),
-        "cota-gateway" => Knows::Only(DRIVER_AND_PURE),
+        "cota-gateway" | "cota-publish" => Knows::Only(DRIVER_AND_PURE),
         "cota-native" => Knows::Only(&["cota-gateway", "cota-effects", "cota-driver", "cota-core"]),
         store if store.starts_with("cota-store-") => Knows::Only(DRIVER_AND_PURE),
         CLI | TESTKIT | XTASK => Knows::Every,

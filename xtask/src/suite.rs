@@ -11,8 +11,17 @@ use crate::steps::{Outcome, Steps};
 use crate::tools;
 
 /// The crates that run on every target, so each has to compile for bare WebAssembly.
-const PORTABLE: &[&str] =
-    &["cota-core", "cota-config", "cota-protocol", "cota-driver", "cota-offline", "cota-effects", "cota-gateway", "cota-store-upstash"];
+const PORTABLE: &[&str] = &[
+    "cota-core",
+    "cota-config",
+    "cota-protocol",
+    "cota-driver",
+    "cota-offline",
+    "cota-effects",
+    "cota-gateway",
+    "cota-publish",
+    "cota-store-upstash",
+];
 
 /// What tests read to run fewer cases: set to 1 by `--quick`, else not set.
 pub const QUICK_VARIABLE: &str = "COTA_QUICK";

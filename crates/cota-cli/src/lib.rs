@@ -9,7 +9,7 @@
 //! - [`server`]: the HTTP and WebSocket server of `cota run`.
 //! - [`native`]: the ports of a machine: clock, tasks, bot folders with reload, scripts, stores.
 //! - `commands`: one module for each command. `arguments`, `output`, `failure`: what they share. `identity`: how a
-//!   server knows its callers.
+//!   server knows its callers. `published`: bots that are not read from folders.
 
 mod arguments;
 mod bots;
@@ -21,6 +21,7 @@ mod limits;
 mod log;
 pub mod native;
 mod output;
+mod published;
 pub mod server;
 mod talk;
 

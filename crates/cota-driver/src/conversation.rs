@@ -125,7 +125,7 @@ impl Driver {
             if let Some(newest) = start.inbox.last() {
                 signals.nudge(newest.position);
             }
-            let Some((bot, turn)) = self.prepare(key, &claim, start, outlet, terms) else { return Driven::Left };
+            let Some((bot, turn)) = self.prepare(key, &claim, start, outlet, terms).await else { return Driven::Left };
             let played = Play { driver: self, key, bot, claim: claim.clone(), turn, outlet, signals, terms, superseded: false }.run().await;
             let Played { report, turn, last } = match played {
                 Ok(played) => played,
@@ -174,7 +174,7 @@ impl Driver {
     }
 
     /// Makes the turn that is next.
-    fn prepare(
+    async fn prepare(
         &self,
         key: &ConversationKey,
         claim: &Claim,
@@ -186,7 +186,7 @@ impl Driver {
         let current = self.bots.current(&key.bot);
         let context = Context { tracker: start.tracker, streams: outlet.streams(key), invocation: terms.invocation };
         let (bot, mut turn) = match start.saved {
-            Some(saved) => match self.bots.pinned(&key.bot, saved.bot_digest()) {
+            Some(saved) => match self.bots.recall(&key.bot, saved.bot_digest()).await {
                 Some(bot) => (bot, Turn::resume(saved, context, now)),
                 None => resume_without_its_bot(current?, saved, context, now),
             },

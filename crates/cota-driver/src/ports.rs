@@ -109,6 +109,10 @@ pub trait Bots: Send + Sync {
     fn current(&self, name: &BotName) -> Option<Arc<Bot>>;
     /// The bot of this name as it was, for a run that is pinned to it.
     fn pinned(&self, name: &BotName, digest: &BotDigest) -> Option<Arc<Bot>>;
+    /// The same, read from where older versions are kept, if they are kept anywhere else.
+    fn recall<'a>(&'a self, name: &'a BotName, digest: &'a BotDigest) -> BoxFuture<'a, Option<Arc<Bot>>> {
+        Box::pin(std::future::ready(self.pinned(name, digest)))
+    }
     /// Every bot's name; the first is the default.
     fn names(&self) -> Vec<BotName>;
 }

@@ -4,11 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use cota_config::{Bundle, Options, Target};
+use cota_core::bot::Bot;
 
 use super::Command;
 use crate::arguments::{Arguments, Takes};
 use crate::bots;
 use crate::failure::Failure;
+use crate::native::BotPath;
 use crate::output::print_line;
 
 pub(super) const COMMAND: Command = Command {
@@ -28,20 +30,26 @@ it. Variables such as ${OPENAI_API_KEY} stay as they are and are filled in where
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let output = arguments.option("output").map(Path::new).ok_or_else(|| Failure::usage("name the file to write: -o FILE"))?;
-    let bot = bots::find_one(&arguments.folder())?;
+    let (bundle, _) = checked(&bots::find_one(&arguments.folder())?, "written")?;
+    let text = bundle.to_json();
+    fs::write(output, &text).map_err(|error| Failure::service(format!("cannot write {}: {error}", output.display())))?;
+    print_line(format_args!("{}: {} bytes, digest {}", output.display(), text.len(), bundle.digest().0))
+}
+
+/// A bot's bundle and the bot that it is, if that loads where bundles are served; `done` says what else is not done.
+pub(super) fn checked(bot: &BotPath, done: &str) -> Result<(Bundle, Bot), Failure> {
     if bot.path().is_file() {
         return Err(Failure::usage(format!("{} is a file; a bundle is made of a bot's folder", bot.path().display())));
     }
     let (files, name) = (bot.files()?, bot.folder_name());
     let options = Options { target: Target::Edge, variables_may_come_later: true, ..Options::new(&name) };
     let loaded = cota_config::load(&files, &|_| None, &options);
-    bots::tell_diagnostics(&bot, &loaded.diagnostics);
-    if loaded.bot.is_none() {
-        let summary = cota_config::summary(&loaded.diagnostics);
-        return Err(Failure::input(format!("no bundle was written, because the bot does not load: {summary}")));
+    bots::tell_diagnostics(bot, &loaded.diagnostics);
+    match loaded.bot {
+        Some(bot) => Ok((Bundle::of(&files, &name), bot)),
+        None => {
+            let summary = cota_config::summary(&loaded.diagnostics);
+            Err(Failure::input(format!("no bundle was {done}, because the bot does not load: {summary}")))
+        }
     }
-    let bundle = Bundle::of(&files, &name);
-    let text = bundle.to_json();
-    fs::write(output, &text).map_err(|error| Failure::service(format!("cannot write {}: {error}", output.display())))?;
-    print_line(format_args!("{}: {} bytes, digest {}", output.display(), text.len(), bundle.digest().0))
 }

@@ -5,6 +5,7 @@ mod check;
 mod export;
 mod init;
 mod key;
+mod push;
 mod run;
 mod shell;
 mod test;
@@ -34,6 +35,7 @@ const COMMANDS: &[Command] = &[
     test::COMMAND,
     trace::COMMAND,
     bundle::COMMAND,
+    push::COMMAND,
     export::COMMAND,
     key::COMMAND,
 ];

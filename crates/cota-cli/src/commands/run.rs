@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use cota_config::StoreChoice;
 use cota_driver::host::Host;
-use cota_driver::ports::Bots as _;
+use cota_driver::ports::Bots;
 use cota_effects::StandardEffects;
 use cota_gateway::limits::{Limiter, Metered};
 use cota_gateway::{Access, Options};
+use cota_publish::Place;
 use cota_store_sqlite::Durability;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -23,7 +24,7 @@ use crate::identity::IdentitySettings;
 use crate::limits::LimitSettings;
 use crate::native::{Folders, LazyHttp, Opened, Reload, Scripts, StorePlace, TokioClock, allow_open_files, unique_holder};
 use crate::output::{FORMATS, Format, print_line};
-use crate::{bots, log, server, talk};
+use crate::{bots, log, published, server, talk};
 
 pub(super) const COMMAND: Command = Command {
     name: "run",
@@ -41,6 +42,8 @@ goes on. SIGTERM and SIGINT let the running turns finish.
                            UPSTASH_REDIS_REST_TOKEN), dynamodb:TABLE (with AWS_REGION and AWS_ACCESS_KEY_ID ...)
                            or memory (default: sqlite:.cota/cota.db)
   --create-table           with dynamodb:TABLE, make the table if there is none
+  --published PLACE        serve what `cota push` publishes at kv:NAMESPACE, s3:BUCKET or dynamodb:TABLE; until there is a
+                           version, and for bots that are not published, the one of the folder
   --durability LEVEL       normal, or full: what was acknowledged survives a power failure (default: normal)
   --log-level LEVEL        off, error, warn, info, debug or trace (default: info)
   --log-format FORMAT      text or json (default: text)
@@ -70,6 +73,7 @@ Each option has a variable, such as COTA_PORT; an option comes before its variab
             "host",
             "port",
             "store",
+            "published",
             "durability",
             "log-level",
             "log-format",
@@ -107,6 +111,8 @@ struct Settings {
     host: String,
     port: u16,
     store: Option<StorePlace>,
+    /// Where published versions are.
+    published: Option<Place>,
     durability: Durability,
     create_table: bool,
     /// How problems of bots are told.
@@ -141,7 +147,8 @@ impl Settings {
         };
         let (identity, limits) = (IdentitySettings::of(arguments)?, LimitSettings::of(arguments)?);
         let (store, create_table) = (arguments.store()?, arguments.has("create-table"));
-        Ok(Self { host, port, store, durability, create_table, tell, identity, limits, hosts })
+        let published = arguments.parsed("published", "kv:NAMESPACE, s3:BUCKET or dynamodb:TABLE")?;
+        Ok(Self { host, port, store, published, durability, create_table, tell, identity, limits, hosts })
     }
 }
 
@@ -159,7 +166,12 @@ async fn serve(settings: Settings, folders: Arc<Folders>, opened: &[Opened]) -> 
     let access = settings.identity.access(is_private, store.ledger, Arc::new(clock), Arc::clone(&http) as _).await?;
     let effects = Arc::new(StandardEffects::with_scripts(http, Arc::new(clock), scripts));
     let metered = Metered::over(Arc::clone(&effects) as _, &limiter);
-    let host = talk::host(Arc::clone(&folders) as _, metered, clock, store.conversations, holder.clone());
+    let published = match &settings.published {
+        Some(place) => Some(published::open(place, folders.all(), Arc::clone(&effects)).await?),
+        None => None,
+    };
+    let bots: Arc<dyn Bots> = published.clone().map_or_else(|| Arc::clone(&folders) as _, |published| published as _);
+    let host = talk::host(bots, metered, clock, store.conversations, holder.clone());
 
     let listener = server::bind(&settings.host, settings.port).await.map_err(|error| Failure::service(error.to_string()))?;
     let address = listener.local_addr().map_err(|error| Failure::service(error.to_string()))?;
@@ -173,7 +185,10 @@ async fn serve(settings: Settings, folders: Arc<Folders>, opened: &[Opened]) -> 
     let address_header = settings.limits.address_header;
     let options = Options { access: access.clone(), hosts, limiter, address_header, ..Options::new(Arc::new(clock), holder.0) };
     tokio::spawn(look_for_keys(access));
-    tokio::spawn(keep_fresh(folders, effects, settings.tell));
+    match published {
+        Some(published) => tokio::spawn(published::keep_fresh(published)),
+        None => tokio::spawn(keep_fresh(folders, effects, settings.tell)),
+    };
     tokio::spawn(take_up(Arc::clone(&host)));
     tokio::select! {
         () = server::serve(listener, host, options, after(signals.clone(), 1)) => Ok(()),

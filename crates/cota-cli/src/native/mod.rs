@@ -3,6 +3,7 @@
 mod bot_path;
 mod folders;
 mod open_files;
+mod place;
 mod scripts;
 mod store;
 
@@ -11,5 +12,6 @@ pub use cota_native::{KeySetAt, LazyHttp, SystemChance, TokioClock, TokioSpawn, 
 pub use bot_path::{BotPath, ReadError};
 pub use folders::{Folders, OpenBotsError, Opened, Reload};
 pub use open_files::allow_open_files;
+pub(crate) use place::open_place;
 pub use scripts::Scripts;
 pub use store::{OpenStoreError, StorePlace, Stores};

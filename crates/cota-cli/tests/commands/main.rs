@@ -5,6 +5,7 @@ mod bundle;
 mod check;
 mod init;
 mod key;
+mod push;
 mod reload;
 mod run;
 mod shell;

@@ -9,7 +9,7 @@ fn every_command_of_the_overview_has_help_of_its_own() {
     assert_eq!(overview.code, 0);
     let listed = overview.stdout.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     let commands: Vec<&str> = listed.map(|line| line.split_whitespace().next().unwrap()).collect();
-    assert_eq!(commands, ["init", "run", "shell", "check", "test", "trace", "bundle", "export", "key"]);
+    assert_eq!(commands, ["init", "run", "shell", "check", "test", "trace", "bundle", "push", "export", "key"]);
     for command in commands {
         for line in [[command, "--help"], [command, "-h"], ["help", command]] {
             let help = home.cota(&line);
@@ -30,12 +30,14 @@ fn a_wrong_call_exits_with_2_and_names_the_way_out() {
     let home = Home::with("weather");
     for (line, words) in [
         (vec![], "a command is missing"),
-        (vec!["push"], "there is no command `push`; there are init, run, shell, check, test, trace, bundle, export, key"),
+        (vec!["pull"], "there is no command `pull`; there are init, run, shell, check, test, trace, bundle, push, export, key"),
         (vec!["--verbose"], "invalid option '--verbose'"),
         (vec!["check", "--port", "1"], "unknown option `--port`: this command has --format"),
         (vec!["check", "--format", "xml"], "`xml` is no value for --format: it takes text or json"),
         (vec!["bundle"], "name the file to write: -o FILE"),
         (vec!["bundle", "-o"], "missing argument"),
+        (vec!["push"], "name the place: --to kv:NAMESPACE, s3:BUCKET or dynamodb:TABLE"),
+        (vec!["push", "--to", "ftp:x"], "`ftp:x` is no place for bots"),
         (vec!["trace"], "name the conversation"),
         (vec!["trace", "with space"], "conversation id has a character other than visible ASCII"),
         (vec!["init", "--template", "none"], "there is no template `none`; there are clinic, helpdesk, weather, weather-zh"),

@@ -11,8 +11,10 @@
     reason = "a test that lacks a service ends with the way to get it"
 )]
 
+pub mod cloudflare;
 pub mod dynamodb;
 mod install;
+pub mod moto;
 pub mod redis;
 pub mod upstash;
 
