@@ -68,6 +68,7 @@ impl Turn {
             EventBody::Action(action) => self.steps.push(Step::of(event.seq, action)),
             EventBody::Control(control) => self.controls.push(control.clone()),
             EventBody::TurnEnd(end) => self.end(end),
+            EventBody::Task(_) => {}
         }
     }
 

@@ -152,7 +152,7 @@ impl Talk {
 pub(crate) fn action(event: &Event) -> Option<&ActionRecord> {
     match &event.body {
         EventBody::Action(action) => Some(action),
-        EventBody::TurnEnd(_) | EventBody::Control(_) => None,
+        EventBody::TurnEnd(_) | EventBody::Control(_) | EventBody::Task(_) => None,
     }
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use crate::ids::{BotDigest, MessageId, Position, RunId, SenderId, Seq, Timestamp};
+use crate::task::TaskEvent;
 
 /// Version of the envelope that this build writes.
 pub const EVENT_VERSION: u8 = 1;
@@ -42,6 +43,8 @@ pub enum EventBody {
     TurnEnd(Box<TurnEnd>),
     /// Something about the turn itself.
     Control(Control),
+    /// Something that happened in a task.
+    Task(Box<TaskEvent>),
 }
 
 /// COTA's action: who did what, with which result.

@@ -11,6 +11,7 @@
 //! - [`dpl`]: dialogue policy, a pure function of bot and tracker.
 //! - [`prompt`] and [`answer`]: what is put to an LLM, and what its answer means.
 //! - [`turn`]: the machine that ties them together.
+//! - [`task`]: several agents on one job, as a machine of the same kind.
 //! - [`bot`]: what an author wrote, compiled.
 //! - [`event`]: the record. [`limits`]: every limit. [`ids`]: every name.
 
@@ -24,6 +25,7 @@ pub mod ids;
 pub mod limits;
 pub mod machine;
 pub mod prompt;
+pub mod task;
 #[cfg(test)]
 mod tests;
 pub mod tracker;

@@ -50,3 +50,25 @@ pub const BOT_EXAMPLES: usize = 100_000;
 pub const SNAPSHOT_EVENTS: u64 = 64;
 /// Titles of examples that a step's trace names: those that match longest.
 pub const TRACED_EXAMPLES: usize = 8;
+/// Most steps of a task.
+pub const TASK_STEPS: usize = 1_000;
+/// Most bytes of all texts of a plan together.
+pub const PLAN_BYTES: usize = 256 * 1024;
+/// Most characters of a step's name.
+pub const STEP_NAME: usize = 64;
+/// Most bytes of a step's result.
+pub const RESULT_BYTES: usize = 16 * 1024;
+/// Steps of a task that run at once when it does not say.
+pub const TASK_CONCURRENT: u32 = 5;
+/// Steps of a task that is planned while it runs when it does not say.
+pub const TASK_DYNAMIC_STEPS: u32 = 20;
+/// LLM calls of a task when it does not say.
+pub const TASK_LLM_CALLS: u32 = 500;
+/// A step's time when it does not say, in milliseconds: a little more than a turn may take.
+pub const TASK_STEP_MS: u64 = TURN_MS + 10_000;
+/// Times a planner is asked before an LLM that does not answer ends the task.
+pub const PLANNER_TRIES: u16 = 3;
+/// Waiting of a task that is not worth letting go of its claim for, in milliseconds.
+pub const TASK_SHORT_WAIT_MS: u64 = 5_000;
+/// Messages that may wait for a task: answers and requests to stop.
+pub const TASK_MESSAGES: u32 = 1_000;

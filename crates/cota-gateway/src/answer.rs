@@ -47,7 +47,7 @@ impl<'e> AnsweredTurn<'e> {
                 let is_it = event.run == question.run || actions.iter().any(|(_, action)| heard(action, question));
                 is_it.then_some(Self { question, actions, end, seq: event.seq })
             }
-            EventBody::TurnEnd(_) | EventBody::Action(_) | EventBody::Control(_) => None,
+            EventBody::TurnEnd(_) | EventBody::Action(_) | EventBody::Control(_) | EventBody::Task(_) => None,
         })
     }
 
@@ -116,7 +116,7 @@ pub(crate) fn no_answer(outcome: TurnOutcome, message_id: &MessageId) -> Option<
 fn action(event: &Event) -> Option<(Seq, &ActionRecord)> {
     match &event.body {
         EventBody::Action(action) => Some((event.seq, action)),
-        EventBody::TurnEnd(_) | EventBody::Control(_) => None,
+        EventBody::TurnEnd(_) | EventBody::Control(_) | EventBody::Task(_) => None,
     }
 }
 

@@ -35,6 +35,7 @@ pub(crate) fn event(event: &Event, scopes: Scopes) -> Result<Json, Problem> {
             EventBody::TurnEnd(end)
         }
         EventBody::Control(control) => EventBody::Control(control.clone()),
+        EventBody::Task(event) => EventBody::Task(event.clone()),
     };
     written(serde_json::to_value(Event { body, ..event.clone() }))
 }
@@ -45,6 +46,7 @@ pub(crate) fn kind(event: &Event) -> &'static str {
         EventBody::Action(_) => "action",
         EventBody::TurnEnd(_) => "turn_end",
         EventBody::Control(_) => "control",
+        EventBody::Task(_) => "task",
     }
 }
 

@@ -117,7 +117,7 @@ async fn five_messages_at_once_through_five_processes_are_answered_in_the_order_
         .iter()
         .filter_map(|event| match &event.body {
             EventBody::TurnEnd(end) => Some(end.message_ids.iter().map(ToString::to_string)),
-            EventBody::Action(_) | EventBody::Control(_) => None,
+            EventBody::Action(_) | EventBody::Control(_) | EventBody::Task(_) => None,
         })
         .flatten()
         .collect();

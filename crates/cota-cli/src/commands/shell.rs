@@ -190,7 +190,7 @@ impl Screen {
             EventBody::Action(_) if self.debug => Ok(()),
             EventBody::Action(action) => self.show_action(action),
             EventBody::TurnEnd(_) => self.explain(),
-            EventBody::Control(_) => Ok(()),
+            EventBody::Control(_) | EventBody::Task(_) => Ok(()),
         }
     }
 

@@ -17,6 +17,15 @@ use crate::prompt;
 use crate::turn::Completion;
 use extract::Found;
 
+/// The JSON of an answer: an object alone, in a code fence or, where it is `wanted`, inside prose; else whatever JSON it is.
+pub(crate) fn json(content: &str, wanted: impl Fn(&Slots) -> bool) -> Option<Json> {
+    match extract::find(content, wanted) {
+        Found::Object(object) => Some(Json::Object(object)),
+        Found::Other(other) => Some(other),
+        Found::Nothing => None,
+    }
+}
+
 /// Most names that a fault lists.
 const LISTED_NAMES: usize = 40;
 /// Most characters of a model's own words that a fault repeats.

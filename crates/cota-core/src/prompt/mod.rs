@@ -84,7 +84,7 @@ pub struct ToolDefinition {
 }
 
 impl ChatMessage {
-    fn of(role: Role, content: impl Into<String>) -> Self {
+    pub(crate) fn of(role: Role, content: impl Into<String>) -> Self {
         Self { role, content: content.into(), tool_calls: Vec::new(), tool_call_id: None }
     }
 }

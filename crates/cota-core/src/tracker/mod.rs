@@ -47,7 +47,7 @@ impl Tracker {
         self.head = event.seq;
         match &event.body {
             EventBody::Action(action) => self.apply_action(action),
-            EventBody::TurnEnd(_) | EventBody::Control(_) => {}
+            EventBody::TurnEnd(_) | EventBody::Control(_) | EventBody::Task(_) => {}
         }
     }
 

@@ -216,7 +216,7 @@ impl Outlet for Host {
         for event in commit.events.iter() {
             match &event.body {
                 EventBody::TurnEnd(end) => self.metrics.turn_ended(end),
-                EventBody::Action(_) | EventBody::Control(_) => {}
+                EventBody::Action(_) | EventBody::Control(_) | EventBody::Task(_) => {}
             }
         }
         if !commit.events.is_empty() {

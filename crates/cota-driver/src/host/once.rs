@@ -151,7 +151,7 @@ impl Outlet for OneTurn<'_> {
         for event in commit.events.iter() {
             match &event.body {
                 EventBody::TurnEnd(end) => self.metrics.turn_ended(end),
-                EventBody::Action(_) | EventBody::Control(_) => {}
+                EventBody::Action(_) | EventBody::Control(_) | EventBody::Task(_) => {}
             }
         }
         self.events.lock().unwrap_or_else(PoisonError::into_inner).extend(commit.events.iter().cloned());

@@ -264,7 +264,7 @@ fn ends_of(events: &[Event]) -> Vec<TurnEnd> {
         .iter()
         .filter_map(|event| match &event.body {
             EventBody::TurnEnd(end) => Some(end.as_ref().clone()),
-            EventBody::Action(_) | EventBody::Control(_) => None,
+            EventBody::Action(_) | EventBody::Control(_) | EventBody::Task(_) => None,
         })
         .collect()
 }

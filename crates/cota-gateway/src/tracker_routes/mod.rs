@@ -72,7 +72,7 @@ async fn tracker(gateway: &Gateway, key: &ConversationKey, scopes: Scopes) -> Re
     let events = latest_events(gateway, key).await?.ok_or_else(unknown)?;
     let actions = events.iter().filter_map(|event| match &event.body {
         EventBody::Action(action) => Some(shown(event, action, scopes)),
-        EventBody::TurnEnd(_) | EventBody::Control(_) => None,
+        EventBody::TurnEnd(_) | EventBody::Control(_) | EventBody::Task(_) => None,
     });
     let actions = actions.collect::<Result<_, _>>()?;
     let state = TrackerState { session_id: key.id.clone(), slots: slots(&events), actions };
@@ -96,7 +96,7 @@ fn said(id: &ConversationId, event: &Event) -> Vec<Utterance> {
 fn slots(events: &[Event]) -> Slots {
     let last = events.iter().rev().find_map(|event| match &event.body {
         EventBody::TurnEnd(end) => Some(end.slots.clone()),
-        EventBody::Action(_) | EventBody::Control(_) => None,
+        EventBody::Action(_) | EventBody::Control(_) | EventBody::Task(_) => None,
     });
     last.unwrap_or_default()
 }

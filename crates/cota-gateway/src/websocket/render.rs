@@ -57,7 +57,7 @@ fn message(session: &ConversationId, event: &Event, action: &ActionRecord, item:
 pub(crate) fn utterances(session: &ConversationId, event: &Event) -> Vec<Message> {
     match &event.body {
         EventBody::Action(action) => messages(action).map(|(item, id)| message(session, event, action, item, id)).collect(),
-        EventBody::TurnEnd(_) | EventBody::Control(_) => Vec::new(),
+        EventBody::TurnEnd(_) | EventBody::Control(_) | EventBody::Task(_) => Vec::new(),
     }
 }
 
@@ -73,7 +73,7 @@ pub fn answers(session: &ConversationId, event: &Event) -> Vec<ServerFrame> {
         EventBody::Action(action) if action.name == USER_UTTER => Vec::new(),
         EventBody::Action(action) => messages(action).map(|(item, id)| recorded(session, event, action, item, id)).collect(),
         EventBody::TurnEnd(end) => unanswered(end).collect(),
-        EventBody::Control(_) => Vec::new(),
+        EventBody::Control(_) | EventBody::Task(_) => Vec::new(),
     }
 }
 
@@ -83,7 +83,7 @@ pub fn all(session: &ConversationId, event: &Event) -> Vec<ServerFrame> {
     match &event.body {
         EventBody::Action(action) => messages(action).map(|(item, id)| recorded(session, event, action, item, id)).collect(),
         EventBody::TurnEnd(end) => unanswered(end).collect(),
-        EventBody::Control(_) => Vec::new(),
+        EventBody::Control(_) | EventBody::Task(_) => Vec::new(),
     }
 }
 

@@ -93,7 +93,7 @@ impl Room {
                 self.expected.retain(|id| !end.message_ids.contains(id));
                 frames.extend(render::unanswered(end));
             }
-            EventBody::Control(_) => {}
+            EventBody::Control(_) | EventBody::Task(_) => {}
         }
     }
 

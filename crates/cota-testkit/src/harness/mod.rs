@@ -9,7 +9,9 @@ mod answers;
 pub mod bots;
 mod holder;
 mod tape;
+mod tasks;
 mod world;
 
 pub use tape::Tape;
+pub use tasks::TaskWorld;
 pub use world::{Chaos, World};

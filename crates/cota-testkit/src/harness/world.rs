@@ -308,7 +308,7 @@ impl World {
                 EventBody::Action(action) if action.name == "UserUtter" => {
                     Some(action.result.iter().filter_map(|item| item.message_id.as_ref()))
                 }
-                EventBody::Action(_) | EventBody::TurnEnd(_) | EventBody::Control(_) => None,
+                EventBody::Action(_) | EventBody::TurnEnd(_) | EventBody::Control(_) | EventBody::Task(_) => None,
             })
             .flatten()
             .collect();
@@ -317,7 +317,7 @@ impl World {
             .iter()
             .filter_map(|event| match &event.body {
                 EventBody::TurnEnd(end) => Some(end.message_ids.iter()),
-                EventBody::Action(_) | EventBody::Control(_) => None,
+                EventBody::Action(_) | EventBody::Control(_) | EventBody::Task(_) => None,
             })
             .flatten()
             .collect();

@@ -65,7 +65,7 @@ impl Played {
             .iter()
             .filter_map(|event| match &event.body {
                 EventBody::Action(action) => Some(action),
-                EventBody::TurnEnd(_) | EventBody::Control(_) => None,
+                EventBody::TurnEnd(_) | EventBody::Control(_) | EventBody::Task(_) => None,
             })
             .collect()
     }
@@ -82,7 +82,7 @@ impl Played {
     pub(super) fn end(&self) -> &TurnEnd {
         let end = self.events.iter().find_map(|event| match &event.body {
             EventBody::TurnEnd(end) => Some(end.as_ref()),
-            EventBody::Action(_) | EventBody::Control(_) => None,
+            EventBody::Action(_) | EventBody::Control(_) | EventBody::Task(_) => None,
         });
         end.expect("the turn has an end")
     }
