@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use cota_core::ids::{BotName, ConversationId, MessageId, SenderId};
 use cota_protocol::problem::{Code, Problem};
-use cota_protocol::socketio::{Answer, Arguments, ClientEvent, Saying, server_event};
+use cota_protocol::socketio::{Answer, Arguments, ClientEvent, Saying, plain_server_event, server_event};
 use cota_protocol::websocket::{Actor, ClientFrame, FrameError, ImageFrame, JoinFrame, LeaveFrame, ServerFrame, TextFrame};
 
 use crate::access::{Caller, Identity};
@@ -21,7 +21,7 @@ pub(super) struct Channel {
     talk: Option<Talk>,
     /// The conversation that was entered last.
     current: Option<ConversationId>,
-    /// Whether the client speaks Rasa's words: it shows itself what its user says.
+    /// Whether the client speaks Rasa's words: it shows itself what its user says, and of what others say only the plain text.
     shows_own: bool,
     /// A conversation that is about to be confirmed in Rasa's words.
     requested: Option<ConversationId>,
@@ -82,7 +82,7 @@ impl Channel {
         {
             return None;
         }
-        Some(server_event(frame))
+        Some(if self.shows_own { plain_server_event(frame) } else { server_event(frame) })
     }
 
     fn log_in(&mut self, user_id: Option<SenderId>) -> Result<Answer, FrameError> {

@@ -191,6 +191,32 @@ pub fn server_event(frame: &ServerFrame) -> (String, Json) {
     (name, Json::Object(content))
 }
 
+/// A frame as an event for a client that speaks Rasa's words. Such clients show a message as text only if it is nothing else, so all
+/// else stands in its `metadata`, as `cota`.
+#[must_use]
+pub fn plain_server_event(frame: &ServerFrame) -> (String, Json) {
+    let (name, content) = server_event(frame);
+    let Json::Object(mut content) = content else { return (name, content) };
+    if name != SAID {
+        return (name, Json::Object(content));
+    }
+    let mut plain = Map::new();
+    let (text, attachment) = (content.remove("text"), content.remove("attachment"));
+    match (text, attachment) {
+        (_, Some(attachment)) => plain.insert("attachment".to_owned(), attachment),
+        (Some(text), None) => plain.insert("text".to_owned(), text),
+        (None, None) => None,
+    };
+    let mut metadata = match content.remove("metadata") {
+        Some(Json::Object(metadata)) => metadata,
+        Some(_) | None => Map::new(),
+    };
+    content.remove("payload");
+    metadata.insert("cota".to_owned(), Json::Object(content));
+    plain.insert("metadata".to_owned(), Json::Object(metadata));
+    (name, Json::Object(plain))
+}
+
 fn frame(kind: &str, mut content: Map<String, Json>) -> Result<ClientFrame, FrameError> {
     content.insert("type".to_owned(), kind.into());
     ClientFrame::of(&Fields::of(content)).map_err(|error| FrameError { message: error.message.replacen("the frame", WHAT, 1), ..error })
@@ -337,9 +363,14 @@ mod tests {
             (name.as_str(), &content["text"], &content["sender"], &content["seq"]),
             (SAID, &json!("hello"), &json!("bot"), &json!(3))
         );
+        let (name, content) = plain_server_event(&said.clone().frame());
+        assert_eq!((name.as_str(), &content["text"], &content["metadata"]["cota"]["seq"]), (SAID, &json!("hello"), &json!(3)));
+        assert_eq!(content.as_object().unwrap().keys().collect::<Vec<_>>(), ["text", "metadata"]);
         let src = "https://example.org/a.png";
-        let (name, content) = server_event(&Message { payload: Some(Message::image_payload(src)), ..said }.frame());
-        assert_eq!((name.as_str(), &content["attachment"]), (SAID, &json!({"type": "image", "payload": {"src": src}})));
+        let image = Message { payload: Some(Message::image_payload(src)), ..said }.frame();
+        for (name, content) in [server_event(&image), plain_server_event(&image)] {
+            assert_eq!((name.as_str(), &content["attachment"]), (SAID, &json!({"type": "image", "payload": {"src": src}})));
+        }
         let login = ServerFrame::Login { sender_id: SenderId::new("ana").unwrap(), timestamp: Timestamp(0) };
         let content = json!({"sender_id": "ana", "timestamp": "1970-01-01T00:00:00.000Z", "user_id": "ana"});
         assert_eq!(server_event(&login), ("login".to_owned(), content));

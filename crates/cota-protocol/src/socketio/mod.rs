@@ -19,7 +19,7 @@ mod request;
 mod session;
 
 pub use assembler::{Assembler, AssemblyError};
-pub use events::{Answer, ClientEvent, Saying, server_event};
+pub use events::{Answer, ClientEvent, Saying, plain_server_event, server_event};
 pub use namespace::Namespace;
 pub use packet::{AckId, Arguments, Body, MOST_ATTACHMENTS, Packet, PacketError};
 pub use request::{Method, Request, RequestError};
