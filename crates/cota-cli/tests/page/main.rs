@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 use std::sync::LazyLock;
 
 const CHROMIUM: &str = "/usr/bin/chromium";
+const RASA_WEBCHAT: &str = "rasa-webchat-1.0.1";
 
 #[test]
 fn a_conversation_is_had_as_people_have_it() {
@@ -35,8 +36,30 @@ fn a_server_that_wants_to_know_who_speaks_is_told() {
     in_the_browser("sign_in.test.mjs");
 }
 
+#[test]
+fn people_take_part_and_show_each_other_images() {
+    in_the_browser("visit.test.mjs");
+}
+
+#[test]
+fn rasas_own_web_chat_talks_to_a_bot() {
+    // Its script holds all that it needs, so what its package depends on is not installed.
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(RASA_WEBCHAT);
+    if !place.join("package/lib/index.js").exists() {
+        std::fs::create_dir_all(&place).unwrap();
+        let hint = "npm is needed (Debian: apt-get install npm)";
+        must(Command::new("npm").args(["pack", "--silent", "rasa-webchat@1.0.1"]).current_dir(&place), hint);
+        must(Command::new("tar").args(["-xzf", "rasa-webchat-1.0.1.tgz"]).current_dir(&place), "tar is needed");
+    }
+    in_the_browser_with("rasa.test.mjs", &[("COTA_RASA_WEBCHAT", &place.join("package"))]);
+}
+
 /// Runs the tests in a file, and fails with what they say.
 fn in_the_browser(file: &str) {
+    in_the_browser_with(file, &[]);
+}
+
+fn in_the_browser_with(file: &str, environment: &[(&str, &Path)]) {
     static BROWSER: LazyLock<PathBuf> = LazyLock::new(browser);
     let screenshots = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
     let mut node = Command::new("node");
@@ -44,7 +67,8 @@ fn in_the_browser(file: &str) {
         .current_dir(folder())
         .env("COTA_BIN", env!("CARGO_BIN_EXE_cota"))
         .env("COTA_CHROMIUM", BROWSER.as_path())
-        .env("COTA_SCREENSHOTS", screenshots);
+        .env("COTA_SCREENSHOTS", screenshots)
+        .envs(environment.iter().copied());
     let output = call(&mut node, "Node is needed (Debian: apt-get install nodejs npm)");
     assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     println!("{}", String::from_utf8_lossy(&output.stdout));

@@ -2,28 +2,12 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { createHmac } from "node:crypto";
 import path from "node:path";
 import { after, test } from "node:test";
 import axe from "axe-core";
-import { closeBrowser, example, folder, say, serve, shoot, start, transcript, until } from "./support.mjs";
+import { SECRET, closeBrowser, example, folder, say, serve, shoot, signIn, start, token, transcript, until } from "./support.mjs";
 
 after(closeBrowser);
-
-const SECRET = "a secret of the tests that is long enough for HS256";
-
-/** A JSON Web Token, good for an hour. */
-function token(claims) {
-  const encode = (json) => Buffer.from(JSON.stringify(json)).toString("base64url");
-  const signed = `${encode({ alg: "HS256", typ: "JWT" })}.${encode({ exp: Math.floor(Date.now() / 1000) + 3600, ...claims })}`;
-  return `${signed}.${createHmac("sha256", SECRET).update(signed).digest("base64url")}`;
-}
-
-async function signIn(page, key) {
-  await page.locator("#sign-in").waitFor();
-  await page.locator("#key").fill(key);
-  await page.locator("#key").press("Enter");
-}
 
 test("with a token, after a wrong one, and every socket with a ticket of its own", async (t) => {
   const { url } = await serve(t, example("weather"), { secret: SECRET });

@@ -1,6 +1,7 @@
 // What the tests of the page share: the real server, a scripted model, a line that can be cut, a browser.
 
 import { spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { createServer } from "node:http";
 import net from "node:net";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -208,3 +209,18 @@ export async function record(page) {
 }
 
 export const shoot = (page, name) => page.screenshot({ path: path.join(screenshots, `${name}.png`) });
+
+export const SECRET = "a secret of the tests that is long enough for HS256";
+
+/** A JSON Web Token, good for an hour. */
+export function token(claims) {
+  const encode = (json) => Buffer.from(JSON.stringify(json)).toString("base64url");
+  const signed = `${encode({ alg: "HS256", typ: "JWT" })}.${encode({ exp: Math.floor(Date.now() / 1000) + 3600, ...claims })}`;
+  return `${signed}.${createHmac("sha256", SECRET).update(signed).digest("base64url")}`;
+}
+
+export async function signIn(page, key) {
+  await page.locator("#sign-in").waitFor();
+  await page.locator("#key").fill(key);
+  await page.locator("#key").press("Enter");
+}

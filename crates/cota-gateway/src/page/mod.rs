@@ -31,7 +31,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const PAGE: Asset = Asset { name: "index.html", content_type: HTML, text: include_str!("assets/index.html") };
 
 /// What the page loads from `/page/`.
-const PARTS: [Asset; 11] = [
+const PARTS: [Asset; 12] = [
     Asset { name: "style.css", content_type: CSS, text: include_str!("assets/style.css") },
     Asset { name: "early.js", content_type: SCRIPT, text: include_str!("assets/early.js") },
     Asset { name: "access.js", content_type: SCRIPT, text: include_str!("assets/access.js") },
@@ -39,6 +39,7 @@ const PARTS: [Asset; 11] = [
     Asset { name: "chat.js", content_type: SCRIPT, text: include_str!("assets/chat.js") },
     Asset { name: "dom.js", content_type: SCRIPT, text: include_str!("assets/dom.js") },
     Asset { name: "inspector.js", content_type: SCRIPT, text: include_str!("assets/inspector.js") },
+    Asset { name: "invite.js", content_type: SCRIPT, text: include_str!("assets/invite.js") },
     Asset { name: "line.js", content_type: SCRIPT, text: include_str!("assets/line.js") },
     Asset { name: "memory.js", content_type: SCRIPT, text: include_str!("assets/memory.js") },
     Asset { name: "record.js", content_type: SCRIPT, text: include_str!("assets/record.js") },
@@ -87,12 +88,18 @@ impl Asset {
         response
     }
 
-    /// The file without what only its readers need: indentation, and in scripts lines that are comments. No script has a text of
-    /// several lines, so every line stands for itself.
+    /// The file without what only its readers need: indentation, in scripts lines that are comments, in styles space beside
+    /// punctuation. No script has a text of several lines, so every line stands for itself.
     fn lean(&self) -> String {
         let is_comment = |line: &str| self.content_type == SCRIPT && ["//", "/*", "*"].iter().any(|start| line.starts_with(start));
         let lines = self.text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !is_comment(line));
-        lines.flat_map(|line| [line, "\n"]).collect()
+        let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+        if self.content_type != CSS {
+            return text;
+        }
+        [(" {", "{"), ("{ ", "{"), (" }", "}"), (": ", ":"), ("; ", ";"), (", ", ",")]
+            .iter()
+            .fold(text, |text, (from, to)| text.replace(from, to))
     }
 }
 
@@ -120,8 +127,8 @@ mod tests {
     fn comments_stay_at_home() {
         let script = Asset { name: "", content_type: SCRIPT, text: "// why\n\n/** what */\nif (a)\n\treturn \"// kept\";\n" };
         assert_eq!(script.lean(), "if (a)\nreturn \"// kept\";\n");
-        let style = Asset { name: "", content_type: CSS, text: "* { a: b }\n" };
-        assert_eq!(style.lean(), style.text);
+        let style = Asset { name: "", content_type: CSS, text: "* { a: b, c; d: \"→ \" }\n" };
+        assert_eq!(style.lean(), "*{a:b,c;d:\"→ \"}\n");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 // The page: one conversation at a time on a line to the server, the record of it in the inspector.
 
-import { ask, me, ticket } from "./access.js";
+import { ask, isVisitor, me, named, signIn, ticket } from "./access.js";
 import { Chat } from "./chat.js";
 import { byId, el } from "./dom.js";
 import { Inspector } from "./inspector.js";
+import { invite } from "./invite.js";
 import { Line } from "./line.js";
 import { conversations, forget, fresh, read, remember, write } from "./memory.js";
 import { follow } from "./record.js";
@@ -20,37 +21,53 @@ let following;
 const chat = new Chat({ send: (frame) => line.send(frame), said, why, awaits: (isSo) => inspector.await(isSo) });
 const line = new Line({ opened, frame, changed });
 
-/** Goes to a conversation: a new one, one of this browser's, or one that the address names. */
-function go(id, bot, isNew = false) {
-	Object.assign(here, { id, bot, isNew });
-	const place = new URLSearchParams({ c: id, ...(bot && { bot }) });
-	if (location.hash !== `#${place}`) history.replaceState(null, "", `#${place}`);
+/** Goes to a conversation: a new one, one of this browser's, or one that the address names. `guest` is who comes to somebody
+ * else's, with an invitation that is good once. */
+function go(id, bot, { isNew = false, guest } = {}) {
+	Object.assign(here, { id, bot, isNew, guest });
+	mark();
 	following?.stop();
 	inspector.clear();
 	chat.show(id, me);
-	following = follow(route("/events"), { take, refused: () => inspector.say("refused") });
-	line.open(address);
+	// A conversation's record is its owner's, and takes more than a ticket to read.
+	const isForeign = guest || isVisitor;
+	following = isForeign ? undefined : follow(route("/events"), { take, refused: () => inspector.say("refused") });
+	if (isForeign) inspector.say("foreign");
+	byId("ask-in").hidden = Boolean(isForeign);
+	document.body.classList.toggle("visiting", Boolean(isForeign));
+	line.open(reach);
 	pick();
 	list();
 }
 
 function begin(bot = here.bot) {
-	go(fresh("c-"), bot, true);
+	go(fresh("c-"), bot, { isNew: true });
 	byId("text").focus();
 }
 
 /** An address of the server for this sender and this bot. */
 function at(path) {
 	const url = new URL(path, location.href.split("#")[0]);
-	url.searchParams.set("sender_id", me);
+	if (me) url.searchParams.set("sender_id", me);
 	if (here.bot) url.searchParams.set("bot", here.bot);
 	return url;
+}
+
+/** What the page's address says of where one is. */
+const place = () => new URLSearchParams({ c: here.id, ...(here.bot && { bot: here.bot }) });
+
+/** Puts it there: an invitation until it is taken, as a reader may have to sign in first. */
+function mark() {
+	const address = place();
+	const { guest } = here;
+	if (guest) address.set(guest.invitation ? "invitation" : "guest", guest.invitation ?? "");
+	if (location.hash !== `#${address}`) history.replaceState(null, "", `#${address}`);
 }
 
 const route = (rest) => at(`v1/conversations/${encodeURIComponent(here.id)}${rest}`);
 
 /** Where the line is. */
-async function address() {
+async function reach() {
 	const url = at("websocket");
 	url.protocol = url.protocol.replace("http", "ws");
 	const admission = await ticket();
@@ -59,19 +76,26 @@ async function address() {
 }
 
 function opened() {
-	line.send({ type: "join", session_id: here.id, sender_id: me, stream: true, after: chat.after() });
+	const token = here.guest?.invitation;
+	if (here.guest && !token) return chat.tell("oneVisit");
+	if (here.guest) here.guest.invitation = undefined;
+	mark();
+	line.send({ type: "join", session_id: here.id, stream: true, after: chat.after(), token });
 }
 
 function frame(frame) {
 	if (frame.type === "join_confirm") {
 		chat.joined();
-		if (!here.isNew) following.nudge();
+		if (!here.isNew) following?.nudge();
 		return;
 	}
+	if (frame.type === "login") return chat.sender = named(frame.sender_id);
+	if (frame.code === "unauthorized") signIn();
+	if (frame.code === "forbidden" && here.guest && !frame.message_id) return chat.tell("oneVisit");
 	chat.take(frame);
 	if (frame.seq) {
 		here.isNew = false;
-		following.nudge();
+		following?.nudge();
 	}
 }
 
@@ -100,6 +124,7 @@ function showState() {
 
 /** The first words of a conversation are its title. */
 function said(text) {
+	if (here.guest) return;
 	const known = conversations().find((conversation) => conversation.id === here.id);
 	remember({ id: here.id, bot: here.bot, title: known?.title ?? text.trim().slice(0, LONGEST_TITLE) });
 	list();
@@ -184,6 +209,7 @@ byId("text").addEventListener("keydown", (event) => {
 	submit();
 });
 byId("new").addEventListener("click", () => leave(() => begin()));
+byId("ask-in").addEventListener("click", () => leave(() => invite(route("/invitations"), place())));
 byId("bot").addEventListener("change", () => begin(byId("bot").value));
 byId("inspect").addEventListener("click", () => show(!document.body.classList.contains("inspecting")));
 byId("close-inspector").addEventListener("click", () => {
@@ -216,9 +242,11 @@ function translated() {
 function start() {
 	const asked = new URLSearchParams(location.hash.slice(1));
 	const last = conversations()[0];
-	if (asked.get("c")) go(asked.get("c"), asked.get("bot") ?? "");
+	const invitation = asked.get("invitation");
+	const guest = invitation || asked.has("guest") ? { invitation: invitation || undefined } : undefined;
+	if (asked.get("c")) go(asked.get("c"), asked.get("bot") ?? "", { guest });
 	else if (last) go(last.id, last.bot);
-	else go(fresh("c-"), "", true);
+	else go(fresh("c-"), "", { isNew: true });
 }
 
 speak();

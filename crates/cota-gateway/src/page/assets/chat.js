@@ -139,7 +139,7 @@ export class Chat {
 		if (!message_id) {
 			if (code !== "not_found") return;
 			this.show(this.conversation, this.sender);
-			this.list.append(el("li", { class: "note" }, t("forgotten")));
+			this.tell("forgotten");
 			return;
 		}
 		this.awaited.delete(message_id);
@@ -151,6 +151,12 @@ export class Chat {
 		} else {
 			this.fail(entry, message, MENDABLE.includes(code));
 		}
+	}
+
+	/** Tells the reader something in between. */
+	tell(words) {
+		this.list.append(el("li", { class: "note" }, el("span", { role: "alert" }, t(words))));
+		this.settle();
 	}
 
 	/** A message of this browser that nobody has acknowledged. */

@@ -29,7 +29,12 @@ export const WORDS = {
 		ctlCancelled: "Cancelled: {reason}", ctlSuperseded: "Overtaken by a later message", ctlChanged: "The bot changed under this turn",
 		ctlGaveUp: "Given up after {n} takeovers: its process died too often",
 		select: "choose the next action", fill: "fill slots", utter: "find words", think: "think", choose: "choose", proxyUser: "play the user",
-		signIn: "Sign in", key: "API key or token", signInWhy: "This server wants to know who you are.", wrongKey: "This key was not accepted.",
+		signIn: "Sign in", key: "API key, token or ticket", signInWhy: "This server wants to know who you are.",
+		wrongKey: "This key was not accepted.", usedTicket: "The ticket was good for one visit. Get another one.",
+		invite: "Invite somebody", inviteOpen: "Whoever opens this link takes part in this conversation.",
+		inviteOnce: "Whoever opens this link first takes part in this conversation. It is good for an hour.",
+		link: "Link", copy: "Copy the link", copied: "Copied",
+		oneVisit: "This invitation was for one visit, or is over. Ask for another one.", foreign: "You are a visitor here: only the owner sees why the bot does what it does.",
 	},
 	zh: {
 		skip: "跳到输入框", conversations: "会话", bot: "机器人", theme: "切换浅色和深色",
@@ -57,7 +62,12 @@ export const WORDS = {
 		ctlCancelled: "已取消：{reason}", ctlSuperseded: "已被后来的消息取代", ctlChanged: "机器人在本轮中被更换",
 		ctlGaveUp: "接管 {n} 次后放弃：进程多次中断",
 		select: "选择下一个动作", fill: "填写槽位", utter: "组织语言", think: "思考", choose: "选择", proxyUser: "扮演用户",
-		signIn: "登录", key: "API 密钥或令牌", signInWhy: "此服务器需要知道你是谁。", wrongKey: "此密钥未被接受。",
+		signIn: "登录", key: "API 密钥、令牌或票据", signInWhy: "此服务器需要知道你是谁。",
+		wrongKey: "此密钥未被接受。", usedTicket: "此票据只能使用一次，请获取新的票据。",
+		invite: "邀请他人", inviteOpen: "打开此链接的人都可以加入此会话。",
+		inviteOnce: "第一个打开此链接的人可以加入此会话，一小时内有效。",
+		link: "链接", copy: "复制链接", copied: "已复制",
+		oneVisit: "此邀请只能使用一次，或已失效，请索取新的邀请。", foreign: "你是访客：只有会话的主人能看到机器人为什么这样做。",
 	},
 };
 
