@@ -98,6 +98,11 @@ pub(crate) struct Cota {
 impl Cota {
     /// Serves bots, each a folder, whose model is at `apibase`.
     pub(crate) fn start(store: Store, bots: &[PathBuf], apibase: &str) -> Result<Self> {
+        Self::start_with(store, bots, apibase, &[])
+    }
+
+    /// As [`start`](Self::start), with more options.
+    pub(crate) fn start_with(store: Store, bots: &[PathBuf], apibase: &str, options: &[&str]) -> Result<Self> {
         let home = tempfile::tempdir()?;
         let log = home.path().join("log.txt");
         let store = match store {
@@ -109,6 +114,7 @@ impl Cota {
             .arg("run")
             .args(bots)
             .args(["--port", "0", "--log-level", "warn", "--store", &store])
+            .args(options)
             .env("COTA_BENCH_LLM", apibase)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -2,6 +2,7 @@
 
 pub(crate) mod http;
 pub(crate) mod socket;
+mod socketio;
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,14 @@ use tokio::task::JoinSet;
 
 use self::http::HttpClient;
 use self::socket::Socket;
+use self::socketio::SocketIo;
 
 /// How clients reach a bot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Channel {
     Http,
     WebSocket,
+    SocketIo,
 }
 
 impl Channel {
@@ -24,6 +27,7 @@ impl Channel {
         match self {
             Self::Http => "HTTP",
             Self::WebSocket => "WebSocket",
+            Self::SocketIo => "Socket.IO",
         }
     }
 }
@@ -73,7 +77,7 @@ pub(crate) async fn run(load: Load) -> Result<Figures> {
     let mut clients = JoinSet::new();
     let mut connections = Vec::with_capacity(load.clients);
     for number in 0..load.clients {
-        connections.push(Connection::open(&load, number).await?);
+        connections.push(Connection::open(&load.address, load.channel, &format!("{}-{number}", load.run)).await?);
     }
     let begin = Instant::now();
     let from = begin + load.warm_up;
@@ -166,24 +170,48 @@ async fn talk(mut connection: Connection, run: String, client: usize, from: Inst
     tally
 }
 
-enum Connection {
+/// One client's way to the server.
+pub(crate) enum Connection {
     Http(HttpClient),
     WebSocket { socket: Box<Socket>, joined: String },
+    SocketIo { socket: Box<SocketIo>, joined: String },
 }
 
 impl Connection {
-    async fn open(load: &Load, number: usize) -> Result<Self> {
-        Ok(match load.channel {
-            Channel::Http => Self::Http(HttpClient::connect(&load.address).await?),
-            Channel::WebSocket => {
-                let socket = Socket::connect(&load.address, &format!("{}-{number}", load.run)).await?;
-                Self::WebSocket { socket: Box::new(socket), joined: String::new() }
-            }
+    pub(crate) async fn open(address: &str, channel: Channel, sender: &str) -> Result<Self> {
+        Ok(match channel {
+            Channel::Http => Self::Http(HttpClient::connect(address).await?),
+            Channel::WebSocket => Self::WebSocket { socket: Box::new(Socket::connect(address, sender).await?), joined: String::new() },
+            Channel::SocketIo => Self::SocketIo { socket: Box::new(SocketIo::connect(address, sender).await?), joined: String::new() },
         })
+    }
+
+    /// Goes to a conversation, where the channel has rooms.
+    pub(crate) async fn enter(&mut self, conversation: &str) -> Result<()> {
+        match self {
+            Self::Http(_) => {}
+            Self::WebSocket { joined, .. } | Self::SocketIo { joined, .. } if joined == conversation => {}
+            Self::WebSocket { socket, joined } => {
+                if !joined.is_empty() {
+                    socket.leave(joined).await?;
+                }
+                socket.join(conversation).await?;
+                conversation.clone_into(joined);
+            }
+            Self::SocketIo { socket, joined } => {
+                if !joined.is_empty() {
+                    socket.leave(joined).await?;
+                }
+                socket.join(conversation).await?;
+                conversation.clone_into(joined);
+            }
+        }
+        Ok(())
     }
 
     /// One turn: how long it took, and the raw JSON with the reply.
     async fn turn(&mut self, conversation: &str, text: &str) -> Result<(Duration, String)> {
+        self.enter(conversation).await?;
         match self {
             Self::Http(client) => {
                 let begin = Instant::now();
@@ -193,17 +221,15 @@ impl Connection {
                 }
                 Ok((begin.elapsed(), page))
             }
-            Self::WebSocket { socket, joined } => {
-                if joined != conversation {
-                    if !joined.is_empty() {
-                        socket.leave(joined).await?;
-                    }
-                    socket.join(conversation).await?;
-                    conversation.clone_into(joined);
-                }
+            Self::WebSocket { socket, .. } => {
                 let begin = Instant::now();
                 let frame = socket.say(conversation, text).await?;
                 Ok((begin.elapsed(), frame))
+            }
+            Self::SocketIo { socket, .. } => {
+                let begin = Instant::now();
+                let event = socket.say(conversation, text).await?;
+                Ok((begin.elapsed(), event))
             }
         }
     }

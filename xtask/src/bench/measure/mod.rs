@@ -1,5 +1,6 @@
 //! The measurements, each a table.
 
+mod channels;
 mod long;
 mod memory;
 mod modes;
@@ -18,11 +19,12 @@ use crate::roles::LlmRole;
 pub(crate) fn all(plan: &Plan) -> Result<bool> {
     anyhow::ensure!(binary().is_file(), "{} is not there: `cargo xtask bench` builds it", binary().display());
     type Part = (&'static str, fn(&Plan) -> Result<Vec<Section>>);
-    let parts: [Part; 5] = [
+    let parts: [Part; 6] = [
         ("start", start::measure),
         ("modes", modes::measure),
         ("long", long::measure),
         ("memory", memory::measure),
+        ("channels", channels::measure),
         ("throughput", throughput::measure),
     ];
     let load_before = machine::load_average();

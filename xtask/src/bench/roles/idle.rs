@@ -1,15 +1,15 @@
-//! WebSockets that have joined a conversation and say nothing.
+//! Connections that have joined a conversation and say nothing.
 
 use anyhow::Result;
 
 use super::{IdleRole, answer_lines, say};
-use crate::load::socket::Socket;
+use crate::load::Connection;
 
 pub(super) async fn play(role: IdleRole) -> Result<()> {
     let mut sockets = Vec::with_capacity(role.sockets);
     for number in 0..role.sockets {
-        let mut socket = Socket::connect(&role.address, &format!("idle-{number}")).await?;
-        socket.join(&format!("idle-{number}")).await?;
+        let mut socket = Connection::open(&role.address, role.channel, &format!("idle-{number}")).await?;
+        socket.enter(&format!("idle-{number}")).await?;
         sockets.push(socket);
     }
     say("ready")?;

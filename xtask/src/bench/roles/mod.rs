@@ -13,7 +13,7 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::load::{self, Load};
+use crate::load::{self, Channel, Load};
 
 /// The scripted model.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,11 +31,12 @@ pub(crate) struct ProxyRole {
     pub(crate) body_bytes: usize,
 }
 
-/// Silent WebSockets.
+/// Silent connections.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct IdleRole {
     pub(crate) address: String,
     pub(crate) sockets: usize,
+    pub(crate) channel: Channel,
 }
 
 /// What the scripted model has been asked so far.
