@@ -4,18 +4,21 @@
 #[path = "../../cota-gateway/tests/support/mod.rs"]
 mod support;
 
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
+use tempfile::{TempDir, tempdir};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use cota_cli::native::SystemChance;
+use cota_cli::native::{SystemChance, allow_open_files};
 use cota_cli::server::{bind, serve};
 use cota_core::bot::OnBusy;
 use cota_driver::ledger::MemoryLedger;
@@ -119,6 +122,14 @@ async fn what_is_too_large_is_refused() {
     let many = format!("{headers}{}", "X-Filler: y\r\n".repeat(4000));
     let (status, answer) = server.ask("GET /health", &many, "").await;
     assert!(status == 431 || answer.is_empty(), "{answer}");
+    let long = format!("GET /v1/conversations/{}?sender_id=ana", "x".repeat(129));
+    assert_eq!(server.ask(&long, "Host: localhost\r\n", "").await.0, 400, "an id has at most 128 characters");
+    for part in ["/v1/conversations/", "/health?x=", "/page/"] {
+        let (status, answer) = server.ask(&format!("GET {part}{}", "x".repeat(70_000)), "Host: localhost\r\n", "").await;
+        assert!(matches!(status, 414 | 431) || answer.is_empty(), "{answer}");
+    }
+    let (status, answer) = server.ask("GET /health", &format!("Host: localhost\r\nX-Filler: {}\r\n", "y".repeat(70_000)), "").await;
+    assert!(status == 431 || answer.is_empty(), "{answer}");
     let smuggled = "POST /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /";
     let answer = server.send(format!("{smuggled}metrics HTTP/1.1\r\nHost: rebound.example\r\nConnection: close\r\n\r\n").as_bytes()).await;
     assert!(!answer.contains("cota_"), "{answer}");
@@ -126,17 +137,65 @@ async fn what_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn half_open_connections_keep_nobody_out() {
-    let server = Server::start().await;
+async fn ten_thousand_half_open_connections_keep_nobody_out() {
+    allow_open_files();
+    let server = Process::start();
     let mut held = Vec::new();
-    for _ in 0..300 {
-        let mut stream = TcpStream::connect(server.address).await.unwrap();
-        stream.write_all(b"POST /v1/conversations/c1/messages HTTP/1.1\r\nHost: loc").await.unwrap();
+    for n in 0..HALF_OPEN {
+        let mut stream = TcpStream::connect(&server.address).await.unwrap_or_else(|error| panic!("connection {n}: {error}"));
+        let begin: &[u8] = match n % 3 {
+            0 => b"",
+            1 => b"POST /v1/conversations/c1/messages HTTP/1.1\r\nHost: loc",
+            _ => b"POST /v1/conversations/c1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{",
+        };
+        stream.write_all(begin).await.unwrap();
         held.push(stream);
     }
-    server.serves_on().await;
+    for _ in 0..5 {
+        server.serves_on().await;
+    }
     drop(held);
     server.serves_on().await;
+}
+
+/// Connections of which each has its end in another process: a process that may open fewer files is not one to serve so many.
+const HALF_OPEN: usize = 10_000;
+
+/// `cota run` in a process of its own.
+struct Process {
+    child: Child,
+    address: String,
+    _home: TempDir,
+}
+
+impl Process {
+    fn start() -> Self {
+        let (home, bot) = (tempdir().unwrap(), concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/weather"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cota"));
+        command.args(["run", bot, "--port", "0", "--store", "memory", "--log-level", "error"]).current_dir(home.path());
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("Listening on http://").unwrap_or_else(|| panic!("no address in `{line}`")).to_owned();
+        Self { child, address, _home: home }
+    }
+
+    async fn serves_on(&self) {
+        let body = r#"{"text": "hello"}"#;
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        let head = "POST /v1/conversations/ok/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close";
+        stream.write_all(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        within(stream.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 #[tokio::test]

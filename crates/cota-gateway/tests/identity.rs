@@ -2,92 +2,31 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
 mod client;
+mod guarded;
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, Mac as _};
-use http::{HeaderValue, Request, StatusCode, header};
-use serde_json::{Value as Json, json};
-use sha2::Sha256;
-use tokio::time::timeout;
+use futures_util::StreamExt as _;
+use http::{Request, StatusCode, header};
+use serde_json::json;
 
 use cota_core::bot::OnBusy;
 use cota_core::ids::Timestamp;
 use cota_driver::host::Conversations as _;
 use cota_driver::ledger::{Ledger as _, MemoryLedger};
-use cota_gateway::identity::{Chance, Identities, NoChance, Tokens, keys};
-use cota_gateway::websocket::{Opening, Session};
+use cota_gateway::identity::{Identities, keys};
+use cota_gateway::websocket::Opening;
 use cota_gateway::{Access, Scopes};
 
 use client::{MESSAGES, answer, ask, body, get, post};
-use support::{START, World, world_with};
-
-const SECRET: &[u8] = b"a secret of thirty-two bytes, or more";
-
-/// Bytes that nobody has seen before, in this test.
-#[derive(Default)]
-struct Counting(AtomicU8);
-
-impl Chance for Counting {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoChance> {
-        bytes.fill(self.0.fetch_add(1, Ordering::Relaxed));
-        Ok(())
-    }
-}
-
-/// A deployment that identifies its callers.
-struct Guarded {
-    world: World,
-    router: Router,
-    ledger: Arc<MemoryLedger>,
-    chance: Counting,
-}
-
-impl Guarded {
-    fn new() -> Self {
-        let ledger = Arc::<MemoryLedger>::default();
-        let world = world_with(OnBusy::Queue, |options| {
-            let tokens = Tokens::with_secret(SECRET).unwrap().of_issuer("us");
-            let identities = Identities::new(ledger.clone(), options.clock.clone(), Arc::<Counting>::default()).with_tokens(tokens);
-            options.access = Access::On(Arc::new(identities));
-        });
-        Self { router: world.gateway.router(), world, ledger, chance: Counting::default() }
-    }
-
-    async fn key(&self, scopes: Scopes) -> String {
-        keys::create(self.ledger.as_ref(), &self.chance, "test", scopes, START, None).await.ok().unwrap().text
-    }
-
-    async fn ask(&self, bearer: &str, request: Request<Body>) -> (StatusCode, Json) {
-        answer(&self.router, with_bearer(bearer, request)).await
-    }
-}
-
-fn with_bearer(bearer: &str, mut request: Request<Body>) -> Request<Body> {
-    let value = HeaderValue::try_from(format!("Bearer {bearer}")).unwrap();
-    request.headers_mut().insert(header::AUTHORIZATION, value);
-    request
-}
-
-fn token_of(issuer: &str, sub: &str, scope: &str, expires_at: Timestamp) -> String {
-    let encode = |json: Json| URL_SAFE_NO_PAD.encode(json.to_string());
-    let claims = json!({"sub": sub, "iss": issuer, "scope": scope, "exp": expires_at.0 / 1000});
-    let signed = format!("{}.{}", encode(json!({"alg": "HS256"})), encode(claims));
-    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap();
-    mac.update(signed.as_bytes());
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
-}
-
-fn token(sub: &str, scope: &str) -> String {
-    token_of("us", sub, scope, START.plus_ms(3_600_000))
-}
+use guarded::{Counting, Guarded, Socket, empty_post, token, token_of, with_bearer};
+use support::{START, world_with};
 
 #[tokio::test]
 async fn without_a_good_proof_no_conversation_is_reached() {
@@ -169,31 +108,6 @@ async fn a_person_is_nobody_else_and_reaches_nothing_of_others() {
 }
 
 #[tokio::test]
-async fn thoughts_are_for_those_with_the_scope() {
-    let guarded = Guarded::new();
-    let (plain, inspecting) = (token("ana", "chat"), token("ana", "chat inspect"));
-    let say = |id: &str| post(MESSAGES, &json!({"text": "hi", "message_id": id}));
-    for (id, bearer, sees) in [("m1", &plain, false), ("m2", &inspecting, true)] {
-        let streamed = || {
-            let mut request = say(id);
-            request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
-            request
-        };
-        let events = get("/v1/conversations/c1/events");
-        let answered = get(&format!("/v1/conversations/c1/messages/{id}"));
-        for request in [say(id), streamed(), events, answered] {
-            let what = format!("{} {}", request.method(), request.uri());
-            let told = body(ask(&guarded.router, with_bearer(bearer, request)).await).await;
-            assert!(told.contains("you said: hi"), "{what}: {told}");
-            assert_eq!(told.contains("a secret thought") || told.contains("\"llm_calls\":["), sees, "{what}: {told}");
-        }
-    }
-    let only_inspecting = token("ana", "inspect");
-    assert_eq!(guarded.ask(&only_inspecting, get("/v1/conversations/c1")).await.0, StatusCode::FORBIDDEN);
-    assert_eq!(guarded.world.host.metrics().accepted.load(Ordering::Relaxed), 2);
-}
-
-#[tokio::test]
 async fn a_revoked_key_is_let_in_no_more() {
     let guarded = Guarded::new();
     let key = guarded.key(Scopes::CHAT).await;
@@ -201,57 +115,6 @@ async fn a_revoked_key_is_let_in_no_more() {
     keys::revoke(guarded.ledger.as_ref(), id, START).await.unwrap().unwrap();
     assert!(guarded.ledger.list("", START).await.unwrap().is_empty());
     assert_eq!(guarded.ask(&key, get("/v1/conversations/c1?sender_id=ana")).await.0, StatusCode::UNAUTHORIZED);
-}
-
-impl Guarded {
-    async fn ticket(&self, bearer: &str, query: &str) -> String {
-        let (status, made) = self.ask(bearer, empty_post(&format!("/v1/tickets{query}"))).await;
-        assert_eq!((status, &made["expires_in"]), (StatusCode::CREATED, &json!(60)), "{made}");
-        made["ticket"].as_str().unwrap().to_owned()
-    }
-
-    async fn invitation(&self, bearer: &str, conversation: &str) -> String {
-        let (status, made) = self.ask(bearer, empty_post(&format!("/v1/conversations/{conversation}/invitations"))).await;
-        assert_eq!((status, &made["conversation_id"]), (StatusCode::CREATED, &json!(conversation)), "{made}");
-        made["token"].as_str().unwrap().to_owned()
-    }
-
-    async fn open(&self, uri: &str) -> Result<Socket, StatusCode> {
-        let mut parts = get(uri).into_parts().0;
-        parts.headers.insert(header::HOST, HeaderValue::from_static("localhost"));
-        self.world.gateway.admit(&mut parts).await.map_err(|problem| StatusCode::from_u16(problem.status()).unwrap())?;
-        match self.world.gateway.open(&parts) {
-            Opening::Session(session) => Ok(Socket(*session)),
-            Opening::Refused(response) => Err(response.status()),
-            Opening::MissingSender => panic!("{uri} names no sender"),
-        }
-    }
-
-    /// A socket of somebody who came with a ticket.
-    async fn socket(&self, sub: &str) -> Socket {
-        let ticket = self.ticket(&token(sub, "chat"), "").await;
-        let mut socket = self.open(&format!("/websocket?ticket={ticket}")).await.unwrap();
-        assert_eq!(socket.next().await["sender_id"], sub);
-        socket
-    }
-}
-
-struct Socket(Session);
-
-impl Socket {
-    async fn send(&mut self, frame: Json) -> Json {
-        self.0.handle(&frame.to_string()).await;
-        self.next().await
-    }
-
-    async fn next(&mut self) -> Json {
-        let frame = timeout(Duration::from_secs(10), self.0.next()).await.expect("no frame came");
-        serde_json::from_str(&frame.encode()).unwrap()
-    }
-}
-
-fn empty_post(uri: &str) -> Request<Body> {
-    Request::post(uri).body(Body::empty()).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -309,6 +172,32 @@ async fn an_invitation_lets_one_socket_into_one_conversation() {
     let late = guarded.invitation(&ana, "s1").await;
     tokio::time::advance(Duration::from_secs(3600)).await;
     assert_eq!(again.send(json!({"type": "join", "session_id": "s1", "token": late})).await["code"], "forbidden");
+}
+
+#[tokio::test]
+async fn an_invitation_lets_one_stream_into_one_conversation() {
+    let guarded = Guarded::new();
+    let (ana, bo) = (token("ana", "chat"), token("bo", "chat"));
+    let mut at_home = guarded.socket("ana").await;
+    assert_eq!(at_home.send(json!({"type": "join", "session_id": "s1"})).await["type"], "join_confirm");
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let ticket = guarded.ticket(&bo, "").await;
+        let mut stream = ask(&guarded.router, get(&format!("/sse?ticket={ticket}"))).await.into_body().into_data_stream();
+        assert!(String::from_utf8_lossy(&stream.next().await.unwrap().unwrap()).contains("login"));
+        streams.push(stream);
+    }
+    let invitation = guarded.invitation(&ana, "s1").await;
+    let join = json!({"type": "join", "session_id": "s1", "token": invitation});
+    let (status, joined) = guarded.ask(&bo, post("/sse/message", &join)).await;
+    assert_eq!((status, &joined["room_info"]["users"]), (StatusCode::OK, &json!(["ana", "bo"])));
+    assert_eq!(at_home.next().await["user_id"], "bo");
+    assert_eq!(guarded.ask(&bo, post("/sse/message", &join)).await.0, StatusCode::FORBIDDEN, "it is used up");
+    let text = json!({"type": "text", "session_id": "s1", "text": "hi"});
+    assert_eq!(guarded.ask(&bo, post("/sse/message", &text)).await.0, StatusCode::OK);
+    let said = at_home.next().await;
+    assert_eq!((&said["text"], &said["sender_id"]), (&json!("hi"), &json!("bo")));
+    assert_eq!(guarded.ask(&bo, get("/v1/conversations/s1")).await.0, StatusCode::NOT_FOUND, "it holds for that stream alone");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tower_service::Service as _;
 
@@ -45,10 +46,18 @@ pub(super) async fn accept(listener: TcpListener, router: Router, closer: &Close
     }
 }
 
-async fn serve(stream: TcpStream, address: ClientAddress, router: Router, mut closing: Closing) {
+async fn serve(stream: TcpStream, address: ClientAddress, router: Router, closing: Closing) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "small packets of a connection may be late");
     }
+    speak(stream, address, router, closing).await;
+}
+
+/// Answers requests to the connection's end.
+async fn speak<S>(stream: S, address: ClientAddress, router: Router, mut closing: Closing)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(move |request| answer(router.clone(), address, request));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
@@ -68,4 +77,71 @@ async fn serve(stream: TcpStream, address: ClientAddress, router: Router, mut cl
 async fn answer(mut router: Router, address: ClientAddress, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     request.extensions_mut().insert(address);
     router.call(request.map(TimedBody::new)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Bytes;
+    use axum::routing::post;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    /// The client's end of a connection.
+    fn connect() -> DuplexStream {
+        let (near, far) = duplex(64 * 1024);
+        let router = Router::new().route("/", post(|body: Result<Bytes, _>| async move { body.map(|_| "taken") }));
+        let closer = Closer::new();
+        let closing = closer.subscribe();
+        let address = ClientAddress("192.0.2.1".parse().unwrap());
+        tokio::spawn(async move {
+            speak(far, address, router, closing).await;
+            drop(closer);
+        });
+        near
+    }
+
+    /// Sends `begin`, then a byte every five seconds; what is answered, and after how many seconds the connection is over.
+    async fn drip(begin: &str) -> (String, u64) {
+        let began = Instant::now();
+        let (mut read, mut write) = tokio::io::split(connect());
+        write.write_all(begin.as_bytes()).await.unwrap();
+        let dripping = async {
+            loop {
+                sleep(Duration::from_secs(5)).await;
+                if write.write_all(b"x").await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        let mut answer = Vec::new();
+        tokio::select! {
+            _ = read.read_to_end(&mut answer) => {}
+            () = dripping => {}
+        }
+        (String::from_utf8(answer).unwrap(), began.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_a_byte_now_and_then_does_not_hold_a_connection() {
+        let (answer, seconds) = drip("POST / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await;
+        assert_eq!((answer.as_str(), seconds), ("", HEAD.as_secs()), "a head that does not end");
+        let (answer, seconds) = drip("").await;
+        assert_eq!((answer.as_str(), seconds), ("", HEAD.as_secs()), "a head that does not begin");
+        let (answer, seconds) = drip("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx").await;
+        assert!(answer.starts_with("HTTP/1.1 400 ") && (15..20).contains(&seconds), "a body that does not end: {seconds} s, {answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_slowly_but_in_time_is_answered() {
+        let mut stream = connect();
+        for part in ["POST / HTTP/1.1\r\n", "Host: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\n", "o", "k"] {
+            sleep(Duration::from_secs(7)).await;
+            stream.write_all(part.as_bytes()).await.unwrap();
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("taken"), "{answer}");
+    }
 }

@@ -92,7 +92,8 @@ type End = Option<(u16, &'static str)>;
 
 impl Talk {
     async fn run(mut self, mut closing: Closing) {
-        let mut ping = interval_at(Instant::now() + PING, PING);
+        let look = self.idle.map_or(PING, |idle| idle.min(PING));
+        let mut ping = interval_at(Instant::now() + look, look);
         let end = loop {
             let end = tokio::select! {
                 frame = self.session.next() => self.send(frame).await,

@@ -1,9 +1,11 @@
 //! Clients that nobody here wrote, against the real `cota run`: npm's `socket.io-client` 4, its version 3, which the Rasa web
-//! chat carries, and PyPI's `python-socketio`; npm's and PyPI's `openai`.
+//! chat carries, and PyPI's `python-socketio`; npm's and PyPI's `openai`; PyPI's `websockets`; and `schemathesis`, which asks whatever
+//! the description of the routes lets it ask.
 //!
 //! Needs Node 20 with npm, and Python 3 with pip. What they need is installed into the target folder on first use.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
+mod api;
 mod openai;
 #[path = "../proofs/support/mod.rs"]
 #[allow(dead_code, unused_imports, clippy::indexing_slicing, reason = "these tests use a part of it, and a test fails where it stands")]
@@ -26,6 +28,12 @@ fn socket_io_in_javascript() {
 fn socket_io_in_python() {
     let packages = pip("python", "");
     passes(python(&place("test_socketio.py", &packages), &packages), PYTHON);
+}
+
+#[test]
+fn websockets_in_python() {
+    let packages = pip("websockets", "sockets/");
+    passes(python(&place("sockets/test_websockets.py", &packages), &packages), PYTHON);
 }
 
 /// A folder with the packages of `package.json` in this folder of the tests.

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use cota_core::ids::{ConversationId, MessageId, SenderId};
 use cota_protocol::problem::{Code, Problem};
 use cota_protocol::time::iso8601;
-use cota_protocol::websocket::{ClientFrame, FrameError, ServerFrame};
+use cota_protocol::websocket::{ClientFrame, FrameError, JoinFrame, ServerFrame};
 
 use super::streams::Reader;
 use crate::access::Identity;
@@ -58,7 +58,8 @@ async fn say(
     Session::begin(gateway.clone(), reader.bot.clone(), identity, Connected::default()).obey(frame).await.map_err(problem)
 }
 
-/// Has every stream of the sender do something; the confirmation of the first. A stream that nobody reads is not filled.
+/// Has every stream of the sender do something; the confirmation of the first. A stream that nobody reads is not filled, and an
+/// invitation is for the first alone.
 async fn command(gateway: &Gateway, reader: &Reader, frame: &ClientFrame) -> Result<Json, Problem> {
     let streams = gateway.streams().of(reader);
     let mut confirmed = None;
@@ -67,6 +68,9 @@ async fn command(gateway: &Gateway, reader: &Reader, frame: &ClientFrame) -> Res
         if !session.is_backed_up() {
             session.obey(frame.clone()).await.map_err(problem)?;
             confirmed = confirmed.or_else(|| session.latest().map(ServerFrame::encode));
+            if matches!(frame, ClientFrame::Join(JoinFrame { token: Some(_), .. })) {
+                break;
+            }
         }
     }
     let confirmed = confirmed.ok_or_else(|| no_stream(streams.is_empty()))?;
