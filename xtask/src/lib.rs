@@ -15,3 +15,4 @@ pub mod steps;
 pub mod suite;
 pub mod tidy;
 pub mod tools;
+pub mod worker;

@@ -7,6 +7,7 @@ use xtask::benchmark;
 use xtask::metadata::workspace_root;
 use xtask::suite::{self, Extent};
 use xtask::tidy;
+use xtask::worker::{self, Build};
 
 const HELP: &str = "\
 Usage: cargo xtask <command>
@@ -15,6 +16,8 @@ Usage: cargo xtask <command>
   test --quick   the part for every day, under ten minutes on two cores
   bench          speed and memory beside a bare proxy; writes docs/benchmarks.md
   bench --quick  the same in two minutes, or with `--only PART` one part; nothing is written
+  worker         builds the Cloudflare Worker into functions/worker/build, with the bots that COTA_BOT names
+  worker --test  the same for its tests, quicker; `worker --tools` only installs what that needs
   tidy           the house rules that no lint checks";
 
 fn main() -> ExitCode {
@@ -24,6 +27,9 @@ fn main() -> ExitCode {
         ["test"] => Ok(suite::run(&workspace_root(), Extent::Full)),
         ["test", "--quick"] => Ok(suite::run(&workspace_root(), Extent::Quick)),
         ["bench", words @ ..] => benchmark::run(&workspace_root(), words),
+        ["worker"] => worker::build(&workspace_root(), Build::Deployed).map(|()| true),
+        ["worker", "--test"] => worker::build(&workspace_root(), Build::Tested).map(|()| true),
+        ["worker", "--tools"] => worker::prepare(&workspace_root()).map(|()| true),
         ["tidy"] => run_tidy(),
         ["help" | "--help" | "-h"] => {
             println!("{HELP}");

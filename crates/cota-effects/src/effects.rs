@@ -18,7 +18,7 @@ use crate::offline::Models;
 pub struct StandardEffects {
     clock: Arc<dyn Clock>,
     llms: LlmClient,
-    models: Models,
+    models: Arc<Models>,
     executors: Executors,
 }
 
@@ -34,10 +34,18 @@ impl StandardEffects {
     pub fn with_scripts(http: Arc<dyn HttpSend>, clock: Arc<dyn Clock>, scripts: Arc<dyn RunScript>) -> Self {
         Self {
             llms: LlmClient::new(Arc::clone(&http), Arc::clone(&clock)),
-            models: Models::default(),
+            models: Arc::default(),
             executors: Executors::new(http, scripts),
             clock,
         }
+    }
+
+    /// As these, and with the offline models that these have trained, for a platform on which the calls of one conversation must
+    /// not wait for those of another: limits such as `max_concurrent` are counted anew.
+    #[must_use]
+    pub fn sharing_models(mut self, others: &Self) -> Self {
+        self.models = Arc::clone(&others.models);
+        self
     }
 
     /// Trains a bot's offline model, if it names one, so that its first turn need not wait for that. It takes milliseconds

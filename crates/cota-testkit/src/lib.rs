@@ -5,6 +5,8 @@
 //! **Key decision: the contract is proven on the record.** Whatever a test makes go wrong, it then reads the log and asks
 //! whether each message was handled once and in order; how a store or a driver got there is its own business.
 
+#[cfg(feature = "server")]
+pub mod client;
 pub mod conformance;
 pub mod harness;
 #[cfg(feature = "server")]

@@ -15,7 +15,7 @@ use super::Update;
 /// Updates that wait for one subscriber before it is told that it missed some.
 const MOST_WAITING: usize = 256;
 
-/// All subscribers of a host.
+/// All subscribers of a host, or of what stands for one elsewhere.
 #[derive(Debug, Default)]
 pub struct Hub {
     rooms: Mutex<HashMap<ConversationKey, Room>>,

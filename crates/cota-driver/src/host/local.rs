@@ -83,13 +83,19 @@ impl Host {
     /// A host that drives what it accepts. It takes up what others left unfinished once [`Host::watch`] runs.
     #[must_use]
     pub fn new(ports: Ports) -> Arc<Self> {
+        let (spawn, clock) = (Arc::clone(&ports.spawn), Arc::clone(&ports.clock));
+        Self::with_doorbell(ports, |host| Arc::new(InProcess { host, spawn, clock }))
+    }
+
+    /// A host whose doorbell is the platform's: whoever it wakes calls [`Host::hear`].
+    #[must_use]
+    pub fn with_doorbell(ports: Ports, doorbell: impl FnOnce(Weak<Self>) -> Arc<dyn Doorbell>) -> Arc<Self> {
         Arc::new_cyclic(|this| {
-            let doorbell = InProcess { host: Weak::clone(this), spawn: Arc::clone(&ports.spawn), clock: Arc::clone(&ports.clock) };
             let driver = Driver {
                 store: ports.store,
                 effects: ports.effects,
                 clock: ports.clock,
-                doorbell: Arc::new(doorbell),
+                doorbell: doorbell(Weak::clone(this)),
                 bots: ports.bots,
                 holder: ports.holder,
                 cache: TrackerCache::new(CACHED_CONVERSATIONS),
@@ -134,7 +140,7 @@ impl Host {
     }
 
     /// Answers a doorbell: takes the claim if it is to be had.
-    async fn hear(&self, key: &ConversationKey) {
+    pub async fn hear(&self, key: &ConversationKey) {
         if lock(&self.running).contains_key(key) {
             return;
         }

@@ -18,7 +18,9 @@ mod claiming;
 mod committing;
 mod lasting;
 pub mod ledger;
+#[cfg(feature = "random")]
 mod model;
+#[cfg(feature = "random")]
 pub mod random;
 mod reading;
 pub mod samples;

@@ -1,18 +1,14 @@
-//! What the proofs share: the `cota` process, an HTTP client, a WebSocket client, and a reader of the record.
+//! What the proofs share: the `cota` process, beside the clients of the test kit.
 
-pub(crate) mod http;
 pub(crate) mod process;
-pub(crate) mod record;
-pub(crate) mod socket;
 
 use std::future::Future;
 use std::time::Duration;
 
 use cota_testkit::llm_server::{LlmServer, Settings};
 
+pub(crate) use cota_testkit::client::{Record, Socket, http, socket};
 pub(crate) use process::{Cota, Store};
-pub(crate) use record::Record;
-pub(crate) use socket::Socket;
 
 const HANG: Duration = Duration::from_secs(240);
 

@@ -1,5 +1,7 @@
 //! The tools that the tests need: found, else installed, else named with the command that installs them.
 
+pub mod workers;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -61,12 +63,30 @@ pub fn wasm_target() -> Result<()> {
 ///
 /// When it cannot be built; the message names the command that was tried.
 pub fn cargo_deny(root: &Path) -> Result<PathBuf> {
-    let folder = cache()?.join(format!("cargo-deny-{CARGO_DENY_VERSION}"));
-    let program = folder.join("bin").join("cargo-deny");
+    installed(root, &Program { package: "cargo-deny", name: "cargo-deny", version: CARGO_DENY_VERSION, locked: true })
+}
+
+/// A program that cargo builds.
+struct Program<'p> {
+    package: &'p str,
+    name: &'p str,
+    version: &'p str,
+    /// Whether with the versions that its authors tried.
+    locked: bool,
+}
+
+/// The path of a program, built on first use and kept in the tool cache by version.
+fn installed(root: &Path, wanted: &Program<'_>) -> Result<PathBuf> {
+    let Program { package, name, version, locked } = wanted;
+    let folder = cache()?.join(format!("{name}-{version}"));
+    let program = folder.join("bin").join(name);
     if !program.is_file() {
-        println!("building cargo-deny {CARGO_DENY_VERSION} once, for {}", folder.display());
+        eprintln!("building {package} {version} once, for {}", folder.display());
         let mut install = cargo(root);
-        install.args(["install", "cargo-deny", "--quiet", "--locked", "--version"]).args([CARGO_DENY_VERSION, "--root"]).arg(&folder);
+        install.args(["install", package, "--quiet", "--version", version, "--root"]).arg(&folder);
+        if *locked {
+            install.arg("--locked");
+        }
         process::run(&mut install)?;
     }
     Ok(program)

@@ -7,19 +7,19 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 /// One socket of one sender.
-pub(crate) struct Socket {
+pub struct Socket {
     stream: WebSocketStream<TcpStream>,
     sender: String,
 }
 
 impl Socket {
     /// Opens a socket in a conversation, and gets what the record has after `after`.
-    pub(crate) async fn join(address: &str, sender: &str, session: &str, more: &Json) -> Self {
+    pub async fn join(address: &str, sender: &str, session: &str, more: &Json) -> Self {
         Self::try_join(address, sender, session, more).await.expect("the server is gone")
     }
 
     /// As [`join`](Self::join); none where the server is gone before it is done.
-    pub(crate) async fn try_join(address: &str, sender: &str, session: &str, more: &Json) -> Option<Self> {
+    pub async fn try_join(address: &str, sender: &str, session: &str, more: &Json) -> Option<Self> {
         let tcp = TcpStream::connect(address).await.ok()?;
         let url = format!("ws://{address}/websocket?sender_id={sender}");
         let (stream, _) = tokio_tungstenite::client_async(url, tcp).await.ok()?;
@@ -33,21 +33,24 @@ impl Socket {
         Some(socket)
     }
 
-    pub(crate) async fn send(&mut self, frame: &Json) {
+    /// Sends a frame.
+    pub async fn send(&mut self, frame: &Json) {
         self.send_raw(&frame.to_string()).await;
     }
 
-    pub(crate) async fn send_raw(&mut self, frame: &str) {
+    /// Sends a text as it is.
+    pub async fn send_raw(&mut self, frame: &str) {
         // A server that dies is noticed by whoever waits for its answer.
         let _ = self.stream.send(Message::text(frame)).await;
     }
 
-    pub(crate) async fn send_bytes(&mut self, bytes: &'static [u8]) {
+    /// Sends bytes, which no frame is made of.
+    pub async fn send_bytes(&mut self, bytes: &'static [u8]) {
         let _ = self.stream.send(Message::Binary(Bytes::from_static(bytes))).await;
     }
 
     /// Says something under an id.
-    pub(crate) async fn say(&mut self, session: &str, message_id: &str, text: &str) {
+    pub async fn say(&mut self, session: &str, message_id: &str, text: &str) {
         let sender = self.sender.clone();
         let frame =
             json!({"type": "text", "session_id": session, "sender_id": sender, "receiver": "bot", "text": text, "message_id": message_id});
@@ -55,7 +58,7 @@ impl Socket {
     }
 
     /// The next frame; none once the socket is closed.
-    pub(crate) async fn next(&mut self) -> Option<Json> {
+    pub async fn next(&mut self) -> Option<Json> {
         loop {
             match self.stream.next().await {
                 Some(Ok(Message::Text(frame))) => return Some(serde_json::from_str(&frame).unwrap()),
@@ -66,7 +69,7 @@ impl Socket {
     }
 
     /// The next frame of a kind; none once the socket is closed.
-    pub(crate) async fn until(&mut self, wanted: impl Fn(&Json) -> bool) -> Option<Json> {
+    pub async fn until(&mut self, wanted: impl Fn(&Json) -> bool) -> Option<Json> {
         loop {
             let frame = self.next().await?;
             if wanted(&frame) {
@@ -76,17 +79,17 @@ impl Socket {
     }
 
     /// The bot's answer to a message; none once the socket is closed.
-    pub(crate) async fn answer_to(&mut self, message_id: &str) -> Option<Json> {
+    pub async fn answer_to(&mut self, message_id: &str) -> Option<Json> {
         self.until(|frame| is_from(frame, "bot") && frame["reply_to"] == message_id).await
     }
 
     /// The acknowledgement of a message; none once the socket is closed.
-    pub(crate) async fn acknowledged(&mut self, message_id: &str) -> Option<Json> {
+    pub async fn acknowledged(&mut self, message_id: &str) -> Option<Json> {
         self.until(|frame| is_from(frame, "user") && frame["message_id"] == message_id).await
     }
 }
 
 /// Whether a frame is something that was said, and by whom.
-pub(crate) fn is_from(frame: &Json, sender: &str) -> bool {
+pub fn is_from(frame: &Json, sender: &str) -> bool {
     frame["type"] == "text" && frame["sender"] == sender
 }

@@ -8,23 +8,27 @@ use super::http;
 
 /// The events of a conversation.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Record {
-    pub(crate) events: Vec<Json>,
+pub struct Record {
+    /// The events, in order.
+    pub events: Vec<Json>,
 }
 
 /// Something that was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Said {
+pub struct Said {
     /// `UserUtter` or `BotUtter`.
-    pub(crate) by: String,
-    pub(crate) text: String,
-    pub(crate) message_id: String,
-    pub(crate) reply_to: Option<String>,
+    pub by: String,
+    /// What was said.
+    pub text: String,
+    /// Its id.
+    pub message_id: String,
+    /// What it answers.
+    pub reply_to: Option<String>,
 }
 
 impl Record {
     /// Reads the whole record; empty where there is no such conversation.
-    pub(crate) async fn read(address: &str, conversation: &str) -> Self {
+    pub async fn read(address: &str, conversation: &str) -> Self {
         let mut events = Vec::new();
         let mut after = 0;
         loop {
@@ -40,12 +44,12 @@ impl Record {
     }
 
     /// The names of the actions, in order.
-    pub(crate) fn actions(&self) -> Vec<String> {
+    pub fn actions(&self) -> Vec<String> {
         self.of_kind("action").map(|event| text(&event["data"]["name"])).collect()
     }
 
     /// What users and bot said, in order.
-    pub(crate) fn said(&self) -> Vec<Said> {
+    pub fn said(&self) -> Vec<Said> {
         let mut said = Vec::new();
         for event in self.of_kind("action") {
             let by = text(&event["data"]["name"]);
@@ -61,17 +65,17 @@ impl Record {
     }
 
     /// What users said, in order.
-    pub(crate) fn heard(&self) -> Vec<String> {
+    pub fn heard(&self) -> Vec<String> {
         self.said().into_iter().filter(|said| said.by == "UserUtter").map(|said| said.text).collect()
     }
 
     /// What the bot said, in order.
-    pub(crate) fn replies(&self) -> Vec<String> {
+    pub fn replies(&self) -> Vec<String> {
         self.said().into_iter().filter(|said| said.by == "BotUtter").map(|said| said.text).collect()
     }
 
     /// How each message that a turn took ended.
-    pub(crate) fn outcomes(&self) -> Vec<(String, String)> {
+    pub fn outcomes(&self) -> Vec<(String, String)> {
         let mut outcomes = Vec::new();
         for event in self.of_kind("turn_end") {
             for id in event["data"]["message_ids"].as_array().into_iter().flatten() {
@@ -83,7 +87,7 @@ impl Record {
 
     /// Checks that every message stands in it once with one answer after it, that answers follow the order of the messages,
     /// and that its places have no gap. Returns the ids of the messages in order.
-    pub(crate) fn answered_in_order(&self) -> Vec<String> {
+    pub fn answered_in_order(&self) -> Vec<String> {
         let seqs: Vec<u64> = self.events.iter().filter_map(|event| event["seq"].as_u64()).collect();
         assert_eq!(seqs, (1..=self.events.len() as u64).collect::<Vec<_>>(), "the record has a gap");
         let said = self.said();

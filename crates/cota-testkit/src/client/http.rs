@@ -8,39 +8,53 @@ use tokio::net::TcpStream;
 
 /// What came back.
 #[derive(Debug)]
-pub(crate) struct Response {
-    pub(crate) status: u16,
-    pub(crate) body: String,
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: String,
 }
 
 impl Response {
     /// The body as JSON; null where it is none.
-    pub(crate) fn json(&self) -> Json {
+    pub fn json(&self) -> Json {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 
     /// The texts of the bot's replies.
-    pub(crate) fn replies(&self) -> Vec<String> {
+    pub fn replies(&self) -> Vec<String> {
         let json = self.json();
         let replies = json["replies"].as_array().into_iter().flatten();
         replies.filter_map(|reply| reply["text"].as_str().map(str::to_owned)).collect()
     }
 
     /// The code of a problem.
-    pub(crate) fn code(&self) -> String {
+    pub fn code(&self) -> String {
         self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
 }
 
-pub(crate) async fn get(address: &str, path: &str) -> io::Result<Response> {
+/// Gets what is at a path.
+///
+/// # Errors
+/// When no whole answer comes.
+pub async fn get(address: &str, path: &str) -> io::Result<Response> {
     exchange(address, "GET", path, &[], b"").await
 }
 
-pub(crate) async fn post(address: &str, path: &str, headers: &[&str], body: &[u8]) -> io::Result<Response> {
+/// Posts JSON to a path, with more headers.
+///
+/// # Errors
+/// When no whole answer comes.
+pub async fn post(address: &str, path: &str, headers: &[&str], body: &[u8]) -> io::Result<Response> {
     exchange(address, "POST", path, headers, body).await
 }
 
-async fn exchange(address: &str, method: &str, path: &str, headers: &[&str], body: &[u8]) -> io::Result<Response> {
+/// One request and its answer.
+///
+/// # Errors
+/// When no whole answer comes.
+pub async fn exchange(address: &str, method: &str, path: &str, headers: &[&str], body: &[u8]) -> io::Result<Response> {
     let mut stream = TcpStream::connect(address).await?;
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     if !body.is_empty() {

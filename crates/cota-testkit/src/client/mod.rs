@@ -1,0 +1,17 @@
+//! Clients of a running server, whatever it runs on: plain HTTP, COTA's frames on a WebSocket, and a reader of the record.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a server that answers otherwise ends the test"
+)]
+
+pub mod http;
+pub mod record;
+pub mod socket;
+
+pub use record::Record;
+pub use socket::Socket;

@@ -1,0 +1,89 @@
+//! How a deployment knows its callers: JWTs, by secret or by key set, and the tickets and invitations that stand for them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::Method;
+use url::Url;
+use worker::Env;
+
+use cota_driver::address::Reach;
+use cota_driver::http::{HttpRequest, HttpSend as _};
+use cota_gateway::Access;
+use cota_gateway::identity::{FetchKeys, Identities, Tokens};
+
+use crate::ledger::RemoteLedger;
+use crate::platform::{PlatformChance, PlatformClock, PlatformHttp};
+use crate::settings::setting;
+
+/// Most bytes of a key set.
+const LARGEST: usize = 256 * 1024;
+
+/// Why a deployment serves nobody.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotReady {
+    /// It is reached from outside, and identifies nobody.
+    #[error(
+        "callers are not identified, so everybody could read every conversation: set the secret COTA_JWT_SECRET, or COTA_JWKS with \
+         COTA_JWT_ISSUER and COTA_JWT_AUDIENCE, or the variable COTA_INSECURE_NO_IDENTITY to true"
+    )]
+    Open,
+    /// A setting cannot be used.
+    #[error("{0}")]
+    Setting(String),
+    /// wrangler.toml lacks something.
+    #[error(transparent)]
+    Binding(#[from] worker::Error),
+}
+
+/// How callers of this deployment are known. `is_local` tells that only this machine reaches it, as with `wrangler dev`.
+pub(crate) fn access(env: &Env, is_local: bool) -> Result<Access, NotReady> {
+    if setting(env, "COTA_INSECURE_NO_IDENTITY").is_some_and(|value| value == "true") {
+        return Ok(Access::Off);
+    }
+    let Some(tokens) = tokens(env)? else {
+        return if is_local { Ok(Access::Off) } else { Err(NotReady::Open) };
+    };
+    let ledger = Arc::new(RemoteLedger::of(env)?);
+    let identities = Identities::new(ledger, Arc::new(PlatformClock), Arc::new(PlatformChance)).with_tokens(tokens);
+    Ok(Access::On(Arc::new(identities)))
+}
+
+fn tokens(env: &Env) -> Result<Option<Tokens>, NotReady> {
+    let (issuer, audience) = (setting(env, "COTA_JWT_ISSUER"), setting(env, "COTA_JWT_AUDIENCE"));
+    let mut tokens = match (setting(env, "COTA_JWT_SECRET"), setting(env, "COTA_JWKS")) {
+        (Some(_), Some(_)) => return Err(NotReady::Setting("COTA_JWT_SECRET and COTA_JWKS are two kinds of JWT; choose one".to_owned())),
+        (Some(secret), None) => {
+            Tokens::with_secret(secret.as_bytes()).map_err(|error| NotReady::Setting(format!("COTA_JWT_SECRET: {error}")))?
+        }
+        (None, Some(_)) if issuer.is_none() || audience.is_none() => {
+            return Err(NotReady::Setting("COTA_JWKS needs COTA_JWT_ISSUER and COTA_JWT_AUDIENCE".to_owned()));
+        }
+        (None, Some(place)) => Tokens::with_remote_key_set(Arc::new(KeySet(
+            Url::parse(&place).map_err(|error| NotReady::Setting(format!("COTA_JWKS is no address: {error}")))?,
+        ))),
+        (None, None) => return Ok(None),
+    };
+    if let Some(issuer) = issuer {
+        tokens = tokens.of_issuer(issuer);
+    }
+    if let Some(audience) = audience {
+        tokens = tokens.for_audience(audience);
+    }
+    Ok(Some(tokens))
+}
+
+/// The key set of an issuer of tokens.
+struct KeySet(Url);
+
+#[async_trait]
+impl FetchKeys for KeySet {
+    async fn fetch(&self) -> Result<Vec<u8>, String> {
+        let request = HttpRequest::new(Method::GET, self.0.clone(), Reach::Named).map_err(|error| error.to_string())?;
+        let response = PlatformHttp.send(request).await.map_err(|error| error.to_string())?;
+        if response.status != http::StatusCode::OK {
+            return Err(format!("{} answers with {}", self.0, response.status));
+        }
+        response.body.read(LARGEST).await.map_err(|error| error.to_string())
+    }
+}

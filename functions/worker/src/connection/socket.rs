@@ -1,0 +1,180 @@
+//! One socket as its object keeps it: who speaks on it, which rooms it is in, and how far it was told.
+
+use serde::{Deserialize, Serialize};
+
+use cota_core::event::{Event, InboxMessage};
+use cota_core::ids::{BotName, ContentDigest, ConversationId, ConversationKey, MessageId, Owner, SenderId, Seq};
+use cota_gateway::websocket::render;
+use cota_protocol::problem::Code;
+use cota_protocol::websocket::{Actor, Message, RoomInfo, ServerFrame};
+
+use crate::wire::News;
+
+/// Messages of each kind that a room remembers. One that is forgotten may be shown twice.
+const REMEMBERED: usize = 64;
+
+/// Who opened a socket, and with which bot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Visitor {
+    pub(crate) bot: BotName,
+    pub(crate) owner: Owner,
+    pub(crate) sender: SenderId,
+}
+
+impl Visitor {
+    /// The name of the object that has this visitor's sockets.
+    pub(crate) fn connection(&self) -> String {
+        let parts = ["connection", self.bot.as_str(), self.owner.as_str(), self.sender.as_str()];
+        ContentDigest::of(&parts).0
+    }
+}
+
+/// A socket, apart from its wire. It is all that lasts while the object sleeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Socket {
+    pub(super) visitor: Visitor,
+    pub(super) rooms: Vec<Room>,
+}
+
+/// One conversation as one socket follows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Room {
+    pub(super) key: ConversationKey,
+    pub(super) streams: bool,
+    /// The last event the client was told of.
+    pub(super) cursor: Seq,
+    /// Messages of users that were shown when they were accepted; the record is still to bring them.
+    accepted: Vec<Said>,
+    /// Messages of users that the record has brought; the news of their acceptance may still come, and is none.
+    recorded: Vec<Said>,
+    /// The reply of which pieces were shown.
+    live: Option<MessageId>,
+}
+
+/// Names a user's message.
+type Said = (String, MessageId);
+
+/// What a room makes of news.
+pub(super) enum Telling {
+    /// These frames.
+    Frames(Vec<ServerFrame>),
+    /// The record has to be read first, after the cursor.
+    Behind,
+}
+
+impl Socket {
+    pub(super) fn new(visitor: Visitor) -> Self {
+        Self { visitor, rooms: Vec::new() }
+    }
+
+    pub(super) fn room(&mut self, session: &ConversationId) -> Option<&mut Room> {
+        self.rooms.iter_mut().find(|room| room.key.id == *session)
+    }
+
+    /// The key of a session that this socket calls by its id.
+    pub(super) fn key(&self, session: &ConversationId) -> ConversationKey {
+        match self.rooms.iter().find(|room| room.key.id == *session) {
+            Some(room) => room.key.clone(),
+            None => self.key_in(session, self.visitor.owner.clone()),
+        }
+    }
+
+    /// The key of a session in this owner's namespace.
+    pub(super) fn key_in(&self, session: &ConversationId, owner: Owner) -> ConversationKey {
+        ConversationKey { bot: self.visitor.bot.clone(), owner, id: session.clone() }
+    }
+}
+
+impl Room {
+    pub(super) fn new(key: ConversationKey, streams: bool, cursor: Seq) -> Self {
+        Self { key, streams, cursor, accepted: Vec::new(), recorded: Vec::new(), live: None }
+    }
+
+    /// The news as frames.
+    pub(super) fn tell(&mut self, news: &News) -> Telling {
+        let session = self.key.id.clone();
+        Telling::Frames(match news {
+            News::Accepted(message) => self.accept(message).into_iter().collect(),
+            News::Delta { .. } | News::Reset { .. } if !self.streams => Vec::new(),
+            News::Delta { message_id, offset, text } => {
+                self.live = Some(message_id.clone());
+                vec![ServerFrame::Delta { message_id: message_id.clone(), offset: *offset, text: text.clone() }]
+            }
+            News::Reset { message_id } => {
+                self.live = None;
+                vec![ServerFrame::Reset { message_id: message_id.clone() }]
+            }
+            News::Durable(events) if events.first().is_some_and(|first| first.seq > self.cursor.next()) => return Telling::Behind,
+            News::Durable(events) => self.record(events),
+            News::Missed => return Telling::Behind,
+            News::Forgotten => {
+                *self = Self::new(self.key.clone(), self.streams, Seq::default());
+                let message = format!("the session {session} was forgotten; the next message begins it anew");
+                vec![ServerFrame::Error { code: Code::NotFound, message, message_id: None, retry_after: None }]
+            }
+            News::Came { user, users } => {
+                vec![ServerFrame::UserJoined { user_id: user.clone(), room_info: RoomInfo::new(session.as_str(), users.clone()) }]
+            }
+            News::Left { user, users } => {
+                vec![ServerFrame::UserLeft { user_id: user.clone(), room_info: RoomInfo::new(session.as_str(), users.clone()) }]
+            }
+        })
+    }
+
+    /// Events of the record as frames, those after the cursor, which moves past them.
+    pub(super) fn record(&mut self, events: &[Event]) -> Vec<ServerFrame> {
+        let mut frames = Vec::new();
+        for event in events {
+            if event.seq <= self.cursor {
+                continue;
+            }
+            self.cursor = event.seq;
+            self.live = None;
+            let shown = render::all(&self.key.id, event).into_iter().filter(|frame| !self.was_shown(frame));
+            frames.extend(shown.collect::<Vec<_>>());
+        }
+        frames
+    }
+
+    /// A reply that was begun and of which nobody knows whether it goes on.
+    pub(super) fn drop_live(&mut self) -> Option<ServerFrame> {
+        self.live.take().map(|message_id| ServerFrame::Reset { message_id })
+    }
+
+    fn accept(&mut self, message: &InboxMessage) -> Option<ServerFrame> {
+        let said = (message.sender.to_string(), message.message_id.clone());
+        if take(&mut self.recorded, &said) {
+            return None;
+        }
+        remember(&mut self.accepted, said);
+        Some(render::accepted(&self.key.id, message))
+    }
+
+    /// Whether the client has seen this message already, when it was accepted. The record brings it now.
+    fn was_shown(&mut self, frame: &ServerFrame) -> bool {
+        let (ServerFrame::Text(Message { sender: Actor::User, sender_id, message_id, .. })
+        | ServerFrame::Image(Message { sender: Actor::User, sender_id, message_id, .. })) = frame
+        else {
+            return false;
+        };
+        let said = (sender_id.clone(), message_id.clone());
+        let shown = take(&mut self.accepted, &said);
+        if !shown {
+            remember(&mut self.recorded, said);
+        }
+        shown
+    }
+}
+
+/// Takes a message out of the memory; whether it was there.
+fn take(memory: &mut Vec<Said>, said: &Said) -> bool {
+    let place = memory.iter().position(|known| known == said);
+    place.map(|place| memory.remove(place)).is_some()
+}
+
+fn remember(memory: &mut Vec<Said>, said: Said) {
+    if memory.len() >= REMEMBERED {
+        memory.remove(0);
+    }
+    memory.push(said);
+}

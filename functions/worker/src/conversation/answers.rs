@@ -1,0 +1,85 @@
+//! What the object answers.
+
+use std::convert::Infallible;
+
+use futures_util::stream::{self, StreamExt as _};
+use futures_util::{FutureExt as _, Stream};
+use serde::Serialize;
+use worker::Response;
+
+use cota_core::ids::{ConversationKey, SenderId, Seq};
+use cota_driver::host::{Conversations as _, Subscription};
+use cota_driver::store::StoreError;
+
+use super::awake::Awake;
+use super::members::Member;
+use crate::wire::{Acknowledged, Ask, Call, Following, Joined, Line, News, Refused};
+
+/// Answers a call.
+pub(super) async fn answer(awake: &Awake, call: Call) -> worker::Result<Response> {
+    let Call { key, ask } = call;
+    let host = &awake.host;
+    match ask {
+        Ask::Send { message, follow } => {
+            // Whoever follows hears of the message itself.
+            let following = follow.map(|following| host.subscribe(&key, following.streams));
+            let sent = host.send(&key, message.into()).await.map(Acknowledged::from).map_err(Refused::from);
+            let following = following.filter(|_| sent.is_ok());
+            lines(Line::Sent(sent), following)
+        }
+        Ask::Follow(Following { streams }) => lines(Line::Following, Some(host.subscribe(&key, streams))),
+        Ask::Events { after, limit } => json(host.events(&key, after, limit).await),
+        Ask::State => json(host.state(&key).await),
+        Ask::Unanswered => json(host.unanswered(&key).await),
+        Ask::Progress { sender, message } => json(host.progress(&key, &sender, &message).await),
+        Ask::Forget => json(host.forget(&key).await),
+        Ask::Join { connection, user, streams } => json(join(awake, &key, connection, user, streams).await),
+        Ask::Leave { connection } => json(awake.members.leave(&key, &connection).map_err(StoreError::from)),
+    }
+}
+
+async fn join(awake: &Awake, key: &ConversationKey, connection: String, user: SenderId, streams: bool) -> Result<Joined, StoreError> {
+    // From here on it is told what is new, so nothing is missed between that and the place in the record.
+    let users = awake.members.join(key, Member { connection, user, streams })?;
+    let head = awake.host.state(key).await?.map_or(Seq::default(), |tracker| tracker.head);
+    Ok(Joined { head, users })
+}
+
+fn json(answer: Result<impl Serialize, StoreError>) -> worker::Result<Response> {
+    match answer {
+        Ok(answer) => Response::from_json(&answer),
+        Err(error) => {
+            tracing::error!(%error, "an object cannot serve");
+            Response::error(error.to_string(), 503)
+        }
+    }
+}
+
+/// A first line, and what is new behind it.
+fn lines(first: Line, following: Option<Subscription>) -> worker::Result<Response> {
+    let first = encode(&first);
+    match following {
+        None => Response::from_bytes(first),
+        Some(subscription) => {
+            let lines = stream::once(async { first }).chain(news(subscription));
+            Response::from_stream(lines.map(Ok::<_, Infallible>))
+        }
+    }
+}
+
+/// What is new, as much at once as there is.
+fn news(subscription: Subscription) -> impl Stream<Item = Vec<u8>> {
+    stream::unfold(subscription, |mut subscription| async move {
+        let mut lines = encode(&Line::News(News::from(&subscription.next().await?)));
+        while let Some(Some(update)) = subscription.next().now_or_never() {
+            lines.extend(encode(&Line::News(News::from(&update))));
+        }
+        Some((lines, subscription))
+    })
+}
+
+fn encode(line: &Line) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(line).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}

@@ -1,0 +1,23 @@
+//! The ports of the platform: its clock, its fetch, its randomness, its console.
+
+mod chance;
+mod clock;
+mod http;
+mod log;
+mod spawn;
+
+use tracing::level_filters::LevelFilter;
+use worker::Env;
+
+use crate::settings::setting;
+
+pub(crate) use chance::{PlatformChance, random_name};
+pub(crate) use clock::PlatformClock;
+pub(crate) use http::PlatformHttp;
+pub(crate) use spawn::PlatformSpawn;
+
+/// Gets logging ready, once for each isolate.
+pub(crate) fn begin(env: &Env) {
+    let level = setting(env, "COTA_LOG_LEVEL").and_then(|level| level.parse().ok());
+    log::begin(level.unwrap_or(LevelFilter::INFO));
+}

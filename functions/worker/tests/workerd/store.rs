@@ -1,0 +1,18 @@
+//! The store and the ledger keep the rules that every store keeps, tried inside the objects.
+
+use cota_testkit::conformance::{self, ledger};
+
+use super::support::{self, Workerd, http};
+
+#[test]
+fn the_rules_hold_inside_objects() {
+    support::run(async {
+        let workerd = Workerd::start("weather", support::NO_MODEL).await;
+        let store = conformance::cases().into_iter().map(|case| format!("/tried/store/{}", case.name));
+        let ledger = ledger::cases().into_iter().map(|case| format!("/tried/ledger/{}", case.name));
+        for path in store.chain(ledger) {
+            let tried = http::get(&workerd.address, &path).await.unwrap();
+            assert_eq!(tried.status, 200, "{path}: {}", workerd.logged());
+        }
+    });
+}

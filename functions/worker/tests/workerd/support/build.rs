@@ -1,0 +1,48 @@
+//! The Worker as it is tested, built once a run.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+/// The bots that are put in; the first is the default one.
+const BOTS: [&str; 11] = [
+    "examples/weather",
+    "examples/weather-zh",
+    "examples/helpdesk",
+    "examples/clinic",
+    "crates/cota-cli/tests/bots/chat",
+    "crates/cota-cli/tests/bots/impatient",
+    "crates/cota-cli/tests/bots/latest",
+    "crates/cota-cli/tests/bots/merge",
+    "crates/cota-cli/tests/bots/pay",
+    "crates/cota-cli/tests/bots/reject",
+    "crates/cota-cli/tests/bots/short-queue",
+];
+
+/// The folder with the Worker's modules.
+pub(super) fn modules() -> &'static Path {
+    static BUILT: LazyLock<PathBuf> = LazyLock::new(build);
+    BUILT.as_path()
+}
+
+/// The program that runs them.
+pub(super) fn workerd() -> PathBuf {
+    modules();
+    here().join("node_modules/workerd/bin/workerd")
+}
+
+fn build() -> PathBuf {
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["xtask", "worker", "--test"]).current_dir(here().join("../..")).env("COTA_BOT", BOTS.join(","));
+    // What cargo tells the tests' own build is not for another one.
+    std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG") || name == "CARGO_MANIFEST_DIR").for_each(|(name, _)| {
+        build.env_remove(name);
+    });
+    let output = build.output().unwrap();
+    assert!(output.status.success(), "the Worker does not build:\n{}", String::from_utf8_lossy(&output.stderr));
+    here().join("build-test")
+}
+
+fn here() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
