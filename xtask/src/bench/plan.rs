@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The parts that can be run alone.
-pub(crate) const PARTS: [&str; 6] = ["throughput", "channels", "memory", "long", "modes", "start"];
+pub(crate) const PARTS: [&str; 7] = ["throughput", "channels", "limits", "memory", "long", "modes", "start"];
 
 /// One run of the benchmark.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! What sockets cost beside plain HTTP while thousands of others are open, and what limits cost.
+//! What sockets cost beside plain HTTP while thousands of others are open.
 
 use anyhow::Result;
 
@@ -14,16 +14,7 @@ const TALKING: usize = 1_000;
 const IDLE: usize = 5_000;
 /// The share of the plain HTTP turn rate that a channel has to reach.
 const LEAST_RATIO: f64 = 0.8;
-/// Clients in the comparison of limits.
-const LIMITED: usize = 100;
-/// Limits that are looked at with each request and never reached.
-const LIMITS: [&str; 2] = ["--limit-address-requests", "4000000000"];
-
 pub(super) fn measure(plan: &Plan) -> Result<Vec<Section>> {
-    Ok(vec![channels(plan)?, limits(plan)?])
-}
-
-fn channels(plan: &Plan) -> Result<Section> {
     const SIDES: [(Channel, usize); 3] = [(Channel::Http, 0), (Channel::WebSocket, IDLE), (Channel::SocketIo, IDLE)];
     let llm = chatting(0)?;
     let mut rounds = Vec::new();
@@ -47,7 +38,7 @@ fn channels(plan: &Plan) -> Result<Section> {
             Row::with(cells, format!("at least {LEAST_RATIO}"), ratio >= LEAST_RATIO && faults == 0)
         }
     });
-    Ok(Section {
+    Ok(vec![Section {
         title: "Channels",
         note: format!(
             "{TALKING} clients that talk, on the memory store, with a model that answers at once; beside them silent connections of the\n\
@@ -56,42 +47,11 @@ fn channels(plan: &Plan) -> Result<Section> {
         ),
         head: vec!["channel", "silent", "turns/s", "ratio", "faults"],
         rows: rows.collect(),
-    })
+    }])
 }
 
-fn limits(plan: &Plan) -> Result<Section> {
-    let llm = chatting(0)?;
-    let mut rows = Vec::new();
-    for store in Store::ALL {
-        let mut rounds = Vec::new();
-        for round in 0..plan.rounds {
-            let mut seen = Vec::new();
-            for options in [[].as_slice(), &LIMITS] {
-                let cota = Cota::start_with(store, &[bot("chat")], &llm.ready, options)?;
-                seen.push(talk(plan, &cota, Channel::Http, LIMITED, round)?);
-            }
-            rounds.push(seen);
-        }
-        for (place, what) in ["no limit", "a limit of requests for each address"].into_iter().enumerate() {
-            let (rate, ratio, faults) = beside_first(&rounds, place);
-            rows.push(Row::plain(vec![
-                what.to_owned(),
-                store.name().to_owned(),
-                format!("{rate:.0}"),
-                format!("{ratio:.2}"),
-                faults.to_string(),
-            ]));
-        }
-    }
-    Ok(Section {
-        title: "Limits",
-        note: format!("{LIMITED} clients over HTTP, all from one address, with a limit that is counted in the store and never reached."),
-        head: vec!["limits", "store", "turns/s", "ratio", "faults"],
-        rows,
-    })
-}
-
-fn talk(plan: &Plan, cota: &Cota, channel: Channel, clients: usize, round: usize) -> Result<Figures> {
+/// What so many clients see.
+pub(super) fn talk(plan: &Plan, cota: &Cota, channel: Channel, clients: usize, round: usize) -> Result<Figures> {
     let load = Load {
         address: cota.address.clone(),
         channel,
@@ -108,7 +68,7 @@ fn talk(plan: &Plan, cota: &Cota, channel: Channel, clients: usize, round: usize
 }
 
 /// The median rate of one side of all rounds, its median ratio to the first side, and all of its faults.
-fn beside_first(rounds: &[Vec<Figures>], place: usize) -> (f64, f64, u64) {
+pub(super) fn beside_first(rounds: &[Vec<Figures>], place: usize) -> (f64, f64, u64) {
     let rate = |round: &Vec<Figures>, place: usize| round.get(place).map_or(0.0, Figures::turns_per_second);
     let ratio = |round| rate(round, place) / rate(round, 0).max(f64::MIN_POSITIVE);
     let faults = rounds.iter().filter_map(|round| round.get(place)).map(|figures| figures.errors + figures.wrong).sum();

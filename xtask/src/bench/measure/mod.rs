@@ -1,6 +1,7 @@
 //! The measurements, each a table.
 
 mod channels;
+mod limits;
 mod long;
 mod memory;
 mod modes;
@@ -19,12 +20,13 @@ use crate::roles::LlmRole;
 pub(crate) fn all(plan: &Plan) -> Result<bool> {
     anyhow::ensure!(binary().is_file(), "{} is not there: `cargo xtask bench` builds it", binary().display());
     type Part = (&'static str, fn(&Plan) -> Result<Vec<Section>>);
-    let parts: [Part; 6] = [
+    let parts: [Part; 7] = [
         ("start", start::measure),
         ("modes", modes::measure),
         ("long", long::measure),
         ("memory", memory::measure),
         ("channels", channels::measure),
+        ("limits", limits::measure),
         ("throughput", throughput::measure),
     ];
     let load_before = machine::load_average();
