@@ -11,6 +11,7 @@
 //! A process holds an operating system's lock for each of its holders (`<file>.holders/`). A restart after a crash therefore
 //! knows at once that the holder before it is dead and takes its runs up without waiting for their leases.
 
+mod checkpoint;
 mod fault;
 mod holders;
 mod ledger;
@@ -35,6 +36,7 @@ use cota_driver::store::{
 
 pub use crate::open::OpenError;
 
+use crate::checkpoint::Checkpointer;
 use crate::holders::Holders;
 use crate::open::Opened;
 use crate::operations::Encoded;
@@ -66,6 +68,8 @@ pub struct SqliteStore {
     writer: Queue,
     reader: Queue,
     holders: Arc<Holders>,
+    /// Dropped after the writer, with which its work ends.
+    _checkpointer: Checkpointer,
 }
 
 const ACCEPT: Failpoints = Failpoints { before: "before-accept-commit", after: "after-accept-commit" };
@@ -84,12 +88,14 @@ impl SqliteStore {
     /// If it cannot be a database of ours, with the way out.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
         let path = path.as_ref();
-        let Opened { writer, reader, holders } = open::open(path, options)?;
+        let Opened { mut writer, reader, mover, holders } = open::open(path, options)?;
         let no_thread = |error: std::io::Error| OpenError::Database { path: path.to_owned(), fault: error.to_string() };
+        let checkpointer = Checkpointer::start(&mut writer, mover, checkpoint::PAGES).map_err(no_thread)?;
         Ok(Self {
             writer: Queue::start("sqlite-writer", writer, TransactionBehavior::Immediate).map_err(no_thread)?,
             reader: Queue::start("sqlite-reader", reader, TransactionBehavior::Deferred).map_err(no_thread)?,
             holders: Arc::new(holders),
+            _checkpointer: checkpointer,
         })
     }
 

@@ -13,14 +13,10 @@ use crate::rows::Rows;
 use crate::{Durability, Options};
 
 /// The schema's steps, oldest first. A released step is never changed; a change is a new step.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 
 /// How long a process waits for another one's transaction.
 const BUSY: Duration = Duration::from_secs(5);
-
-/// Pages of the log that are gathered before they are moved to the file. Moving flushes the disk twice, and a page that many
-/// turns have changed is moved once: with SQLite's own 1,000 a busy store moves many times a second.
-const CHECKPOINT_PAGES: i64 = 8192;
 
 /// Most memory for pages, in KiB. A busy conversation has about four, and one transaction touches those of a hundred.
 const CACHE_KIB: i64 = 16 * 1024;
@@ -83,6 +79,8 @@ pub enum OpenError {
 pub(crate) struct Opened {
     pub(crate) writer: Connection,
     pub(crate) reader: Connection,
+    /// The one that moves the log into the file.
+    pub(crate) mover: Connection,
     pub(crate) holders: Holders,
 }
 
@@ -96,7 +94,8 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
     prepare(&mut writer, path, &holders, &options.holder)?;
     let reader = connect(path, options.durability).map_err(|error| refused(path, error.into()))?;
     reader.pragma_update(None, "query_only", true).map_err(|error| refused(path, error.into()))?;
-    Ok(Opened { writer, reader, holders })
+    let mover = connect(path, options.durability).map_err(|error| refused(path, error.into()))?;
+    Ok(Opened { writer, reader, mover, holders })
 }
 
 fn connect(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
@@ -108,7 +107,8 @@ fn connect(path: &Path, durability: Durability) -> rusqlite::Result<Connection> 
         Durability::Full => "FULL",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    // `checkpoint` sees to that.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)

@@ -56,7 +56,11 @@ impl Rows<'_> {
 
     /// Every conversation with unfinished work.
     pub(crate) fn unfinished(self) -> Result<Vec<(ConversationKey, Conversation)>, Fault> {
-        let mut select = self.0.prepare_cached("SELECT number, record, bot, owner, id FROM conversation WHERE unfinished = 1")?;
+        // Whoever has a claim has it for a message that waits, so no index over the conversations need be kept for this.
+        let mut select = self.0.prepare_cached(
+            "SELECT number, record, bot, owner, id FROM conversation
+             WHERE number IN (SELECT place >> 32 FROM inbox UNION SELECT conversation FROM saved)",
+        )?;
         let mut rows = select.query([])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {

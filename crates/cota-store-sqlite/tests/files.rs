@@ -178,7 +178,7 @@ fn a_file_of_another_kind_is_refused_with_the_way_out() {
     rusqlite::Connection::open(folder.db()).unwrap().execute("UPDATE cota_schema SET version = 99", []).unwrap();
     assert_eq!(
         refused(&folder.db()),
-        "cota.db was written by a newer COTA (its schema is 99, this one knows up to 2); use that version, or another file"
+        "cota.db was written by a newer COTA (its schema is 99, this one knows up to 3); use that version, or another file"
     );
     assert!(refused(folder.0.path()).contains("cota.db"), "a folder is no file");
 }
