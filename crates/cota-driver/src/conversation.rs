@@ -78,13 +78,20 @@ pub enum Driven {
 /// What one turn starts from.
 struct Start {
     tracker: Tracker,
-    saved: Option<SuspendedTurn>,
+    saved: Saved,
     inbox: Vec<InboxMessage>,
+}
+
+/// What is there of a run that began before.
+enum Saved {
+    Nothing,
+    Run(Box<SuspendedTurn>),
+    Unreadable,
 }
 
 impl From<Loaded> for Start {
     fn from(Loaded { tracker, saved, inbox }: Loaded) -> Self {
-        Self { tracker, saved: saved.and_then(|bytes| read_saved(&bytes)), inbox }
+        Self { tracker, saved: Saved::of(saved.as_deref()), inbox }
     }
 }
 
@@ -99,7 +106,7 @@ impl Driver {
             drive_as: drives.then(|| self.holder.clone()),
             max_queue: settings.max_queue,
             reject_if_busy: settings.on_busy == OnBusy::Reject,
-            wakes: false,
+            wakes: settings.on_busy == OnBusy::Latest,
         };
         self.store.accept(key, message, &terms).await
     }
@@ -137,7 +144,7 @@ impl Driver {
             match (report, last) {
                 (TurnReport::Finished(_), Some((_, Next::Waiting { claim: kept, inbox }))) => {
                     claim = kept;
-                    start = Start { tracker: turn.into_tracker(), saved: None, inbox };
+                    start = Start { tracker: turn.into_tracker(), saved: Saved::Nothing, inbox };
                 }
                 (TurnReport::Finished(_), Some((commit_id, Next::Released { ring }))) => {
                     self.cache.put(key, turn.into_tracker(), commit_id);
@@ -157,7 +164,7 @@ impl Driver {
         if let Some(message) = accepted.filter(|_| !claimed.saved)
             && let Some(tracker) = self.cache.current(key, claimed.head, claimed.last_commit.as_ref())
         {
-            return Some(Start { tracker, saved: None, inbox: vec![message] });
+            return Some(Start { tracker, saved: Saved::Nothing, inbox: vec![message] });
         }
         for attempt in 0..LOAD_TRIES {
             match self.store.load(key).await {
@@ -186,18 +193,21 @@ impl Driver {
         let current = self.bots.current(&key.bot);
         let context = Context { tracker: start.tracker, streams: outlet.streams(key), invocation: terms.invocation };
         let (bot, mut turn) = match start.saved {
-            Some(saved) => match self.bots.recall(&key.bot, saved.bot_digest()).await {
-                Some(bot) => (bot, Turn::resume(saved, context, now)),
-                None => resume_without_its_bot(current?, saved, context, now),
+            Saved::Run(saved) => match self.bots.recall(&key.bot, saved.bot_digest()).await {
+                Some(bot) => (bot, Turn::resume(*saved, context, now)),
+                None => resume_without_its_bot(current?, *saved, context, now),
             },
-            None => {
+            saved @ (Saved::Nothing | Saved::Unreadable) => {
                 let bot = current?;
                 let input = next_input(&bot, start.inbox);
                 if input.is_empty() {
                     return None;
                 }
                 // The claim is for the run of the first message that waits.
-                let turn = Turn::start(&bot, key.clone(), claim.run.clone(), input, context, now);
+                let mut turn = Turn::start(&bot, key.clone(), claim.run.clone(), input, context, now);
+                if matches!(saved, Saved::Unreadable) {
+                    turn.give_up(&bot, &GiveUp::Unreadable, now);
+                }
                 (bot, turn)
             }
         };
@@ -234,6 +244,15 @@ fn resume_without_its_bot(bot: Arc<Bot>, saved: SuspendedTurn, context: Context,
     }
 }
 
-fn read_saved(bytes: &[u8]) -> Option<SuspendedTurn> {
-    serde_json::from_slice(bytes).inspect_err(|error| tracing::error!(%error, "a saved run cannot be read; it begins again")).ok()
+impl Saved {
+    fn of(bytes: Option<&[u8]>) -> Self {
+        let Some(bytes) = bytes else { return Self::Nothing };
+        match serde_json::from_slice(bytes) {
+            Ok(run) => Self::Run(Box::new(run)),
+            Err(error) => {
+                tracing::error!(%error, "a saved run cannot be read; it is given up");
+                Self::Unreadable
+            }
+        }
+    }
 }

@@ -80,8 +80,12 @@ impl<'d> Play<'d> {
     pub(crate) async fn run(mut self) -> Result<Played, ProtocolError> {
         let (pieces_in, pieces) = mpsc::unbounded();
         let renew_at = self.now().plus_ms(RENEW_MS);
-        let mut under_way = UnderWay { futures: FuturesUnordered::new(), effects: Vec::new(), pieces_in, pieces, renew_at };
+        let mut under_way = UnderWay { futures: FuturesUnordered::new(), effects: Vec::new(), pieces_in, pieces, renew_at, timer: None };
         let mut last = None;
+        // Before it does anything more: a run that was parked might park once more instead.
+        if self.is_superseded().now_or_never().is_some() {
+            self.supersede()?;
+        }
         loop {
             let until = loop {
                 match self.turn.poll(&self.bot, self.now())? {
@@ -97,10 +101,7 @@ impl<'d> Play<'d> {
                 }
             };
             match self.wait(until, &mut under_way).await {
-                Heard::Nudged => {
-                    self.superseded = true;
-                    self.turn.handle(&self.bot, Input::Cancel(CancelReason::Superseded), self.now())?;
-                }
+                Heard::Nudged => self.supersede()?,
                 Heard::Time => {
                     let now = self.now();
                     if now >= under_way.renew_at {

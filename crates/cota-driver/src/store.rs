@@ -102,7 +102,8 @@ pub struct AcceptTerms {
     pub max_queue: u32,
     /// Refuse instead of waiting (`on_busy: reject`).
     pub reject_if_busy: bool,
-    /// Whether the message is for a parked run itself, as a person's answer to a task is: then the run goes on at once.
+    /// Whether a parked run goes on at once: the message is for the run itself, as a person's answer to a task is, or takes its
+    /// place (`on_busy: latest`).
     pub wakes: bool,
 }
 

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use cota_core::bot::OnBusy;
 use cota_core::event::{Control, EventBody, TurnOutcome};
-use cota_core::ids::Seq;
+use cota_core::ids::{Position, Seq};
 use cota_core::limits;
-use cota_core::turn::{Fragment, Purpose};
+use cota_core::turn::{Context, Fragment, Purpose, Turn};
 use cota_driver::host::{Conversations, SendError, Sent, Update};
 use cota_driver::store::Progress;
 use futures_util::{FutureExt, StreamExt};
@@ -229,6 +229,41 @@ async fn a_turn_that_kills_every_process_is_given_up_at_the_fourth_takeover() {
     assert_eq!(end.outcome, TurnOutcome::Fallback);
     let events = stage.host.events(&key, Seq(0), usize::MAX).await.unwrap();
     assert!(events.iter().any(|event| event.body == EventBody::Control(Control::GaveUp { takeovers: 4 })));
+}
+
+#[tokio::test]
+async fn a_newer_message_takes_a_parked_runs_place_at_once_where_the_latest_counts() {
+    let latest = bot(|source| source.settings.on_busy = OnBusy::Latest);
+    let stage = Stage::new(latest.clone(), stage::echo);
+    let key = key("c");
+    stage::parked(&stage, &key, |claimed| {
+        let first = message("m1", "one");
+        let at = first.at;
+        let turn =
+            Turn::start(&latest, key.clone(), claimed.claim.run.clone(), vec![first.at_position(Position(1))], Context::default(), at);
+        let mut saved: serde_json::Value = serde_json::from_slice(&turn.save(at).unwrap()).unwrap();
+        saved["counters"]["commits"] = 1.into();
+        serde_json::to_vec(&saved).unwrap()
+    })
+    .await;
+    assert_eq!(stage::ask(&stage.host, &key, "m2", "two").await, ["two"]);
+    let ends: Vec<_> = stage::ends(&stage, &key).await.into_iter().map(|end| end.outcome).collect();
+    assert_eq!(ends, [TurnOutcome::Superseded, TurnOutcome::Replied]);
+    assert_eq!(stage.calls.load(Ordering::SeqCst), 2, "the first made no call any more");
+}
+
+#[tokio::test]
+async fn a_saved_run_that_cannot_be_read_is_given_up_with_the_fallback_reply() {
+    let clock = TestClock::default();
+    let stage = Stage::at(bot(|_| {}), &clock, stage::echo);
+    let key = key("c");
+    stage::parked(&stage, &key, |_| br#"{"schema": 99}"#.to_vec()).await;
+    clock.jump(3_600_001);
+    stage.watch();
+    let end = stage::settled(&stage, &key, "m1").await;
+    assert_eq!((end.outcome, end.replies[0].text.as_str()), (TurnOutcome::Fallback, "Sorry."));
+    assert_eq!(stage.calls.load(Ordering::SeqCst), 0, "nothing is performed that may have been performed before");
+    assert_eq!(stage::ask(&stage.host, &key, "m2", "two").await, ["two"]);
 }
 
 #[tokio::test]

@@ -86,12 +86,30 @@ pub enum GiveUp {
     TakenOver(u32),
     /// The bot it is pinned to is gone, and it has performed effects.
     BotGone,
+    /// What was saved of it cannot be read, so nobody knows which effects it has performed.
+    Unreadable,
 }
 
 /// A saved turn. Its only way on is to be resumed.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "State")]
 pub struct SuspendedTurn(State);
+
+/// A later build saved the turn: this one would miss what it does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("its schema is {found}, this build knows up to {SCHEMA}")]
+pub struct NewerSchema {
+    /// The saved turn's schema.
+    pub found: u16,
+}
+
+impl TryFrom<State> for SuspendedTurn {
+    type Error = NewerSchema;
+
+    fn try_from(state: State) -> Result<Self, NewerSchema> {
+        if state.schema > SCHEMA { Err(NewerSchema { found: state.schema }) } else { Ok(Self(state)) }
+    }
+}
 
 impl SuspendedTurn {
     /// The bot it is pinned to.
@@ -152,6 +170,7 @@ mod fallback_reason {
     pub(super) const OUT_OF_TIME: &str = "out_of_time";
     pub(super) const GAVE_UP: &str = "gave_up";
     pub(super) const BOT_GONE: &str = "bot_gone";
+    pub(super) const UNREADABLE_RUN: &str = "unreadable_run";
 }
 
 impl Turn {
@@ -208,8 +227,11 @@ impl Turn {
         }
     }
 
-    /// Ends the run with the fallback reply instead of playing it.
+    /// Ends the run with the fallback reply instead of playing it. Whoever has two reasons gives up for the first.
     pub fn give_up(&mut self, bot: &Bot, why: &GiveUp, now: Timestamp) {
+        if matches!(self.state.phase, Phase::Finish(_)) {
+            return;
+        }
         let cx = Cx { bot, now };
         self.state.pending = None;
         self.hear(cx);
@@ -221,6 +243,11 @@ impl Turn {
             GiveUp::BotGone => {
                 self.control(cx, Control::BotChanged { from: self.state.bot_digest.clone() });
                 self.fall_back(cx, fallback_reason::BOT_GONE);
+            }
+            GiveUp::Unreadable => {
+                // How often it has written is not known either; its last write must not pass for a repeat of one of those.
+                self.state.counters.commits = u32::MAX;
+                self.fall_back(cx, fallback_reason::UNREADABLE_RUN);
             }
         }
     }

@@ -213,6 +213,19 @@ fn a_parked_run_goes_on_at_its_time_with_its_takeovers() {
 }
 
 #[test]
+fn a_message_that_takes_a_parked_runs_place_wakes_it() {
+    let (mut record, claim) = driven();
+    let park = commit(&claim.run, 1, 1, 0, Then::Park(T0.plus_ms(500)));
+    record.commit(&claim, &park, &terms(true), None).unwrap();
+    let newer = NewMessage { sender: sender(), message_id: id("m2"), at: T0, content: MessageContent::default() };
+    let latest = AcceptTerms { drive_as: Some(holder("b")), max_queue: 2, reject_if_busy: false, wakes: true };
+    let AcceptRule::Write { then, .. } = record.accept(&key(), &newer, &latest) else { panic!("there is room") };
+    assert_eq!((then, record.due(T0, false)), (AfterAccept::Ring, Some(T0)));
+    let ClaimOutcome::Taken(taken) = record.claim(Some(run("m1")), &holder("b"), T0, false) else { panic!("it is awake") };
+    assert_eq!((taken.claim.run, taken.saved), (run("m1"), true));
+}
+
+#[test]
 fn work_is_due_at_once_unless_somebody_alive_has_it() {
     let (record, claim) = driven();
     assert_eq!(record.due(T0, false), Some(claim.lease_until));

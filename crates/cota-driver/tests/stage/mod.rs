@@ -16,13 +16,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use cota_core::bot::{Bot, BotSource};
 use cota_core::event::{Event, EventBody, MessageContent, TurnEnd};
-use cota_core::ids::{BotDigest, BotName, ConversationId, ConversationKey, MessageId, Owner, SenderId, Seq, Timestamp};
+use cota_core::ids::{BotDigest, BotName, CommitId, ConversationId, ConversationKey, MessageId, Owner, SenderId, Seq, Timestamp};
 use cota_core::machine::EffectError;
-use cota_core::turn::{Completion, Fragment, Outcome, Purpose};
+use cota_core::turn::{Commit, Completion, Fragment, Outcome, Purpose, RunState, Then};
 use cota_driver::host::{Conversations, Host, Ports, Sent, Subscription, Update};
 use cota_driver::memory::MemoryStore;
 use cota_driver::ports::{Bots, Clock, Effects, Job, Pieces, Spawn, Work};
-use cota_driver::store::{Holder, NewMessage, Progress, Store};
+use cota_driver::store::{AcceptTerms, Acceptance, AfterAccept, Claimed, CommitTerms, Holder, NewMessage, Progress, Store};
 use cota_testkit::harness::{Tape, bots};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
@@ -194,6 +194,27 @@ pub(crate) fn bot(change: impl FnOnce(&mut BotSource)) -> Arc<Bot> {
     source.settings.max_history_tokens = 6000;
     change(&mut source);
     Arc::new(Bot::compile(source))
+}
+
+/// A conversation whose first message another process has begun to answer and parked for an hour, as these bytes.
+pub(crate) async fn parked(stage: &Stage, key: &ConversationKey, run: impl FnOnce(&Claimed) -> Vec<u8>) {
+    let terms = AcceptTerms { drive_as: Some(Holder("another".to_owned())), max_queue: 1, reject_if_busy: false, wakes: false };
+    let first = message("m1", "one");
+    let now = first.at;
+    let Acceptance::Accepted { then: AfterAccept::Drive(claimed), .. } = stage.store.accept(key, first, &terms).await.unwrap() else {
+        panic!("a free conversation is the acceptor's")
+    };
+    let park = Commit {
+        commit_id: CommitId(format!("{}/0", claimed.claim.run).into()),
+        events: Arc::default(),
+        run: RunState::Put(run(&claimed)),
+        snapshot: None,
+        answered: Vec::new(),
+        follow_up: None,
+        then: Then::Park(now.plus_ms(3_600_000)),
+    };
+    let terms = CommitTerms { now, lease_until: now, go_on: false };
+    stage.store.commit(key, &claimed.claim, &park, &terms).await.unwrap();
 }
 
 pub(crate) fn key(id: &str) -> ConversationKey {

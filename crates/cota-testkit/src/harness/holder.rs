@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use cota_core::bot::Bot;
+use cota_core::bot::{Bot, OnBusy};
 use cota_core::ids::{ConversationKey, RunId, Timestamp};
 use cota_core::limits;
-use cota_core::machine::{CommitFailure, Input, Issued, Machine, Step};
-use cota_core::turn::{Commit, Context, Effect, GiveUp, Outcome, SuspendedTurn, Turn};
+use cota_core::machine::{CancelReason, CommitFailure, Input, Issued, Machine, Step};
+use cota_core::turn::{Commit, Context, Effect, GiveUp, Invocation, Outcome, SuspendedTurn, Turn};
 use cota_driver::store::{Claim, Claimed, Committed, Holder, Loaded, Next};
 
 /// A process that drives.
@@ -38,8 +38,16 @@ pub(super) enum Asked {
 }
 
 impl Driving {
-    pub(super) fn begin(bot: &Arc<Bot>, key: &ConversationKey, claimed: Claimed, loaded: Loaded, now: Timestamp) -> Option<Self> {
-        let context = Context { tracker: loaded.tracker, streams: true, invocation: None };
+    pub(super) fn begin(
+        bot: &Arc<Bot>,
+        key: &ConversationKey,
+        claimed: Claimed,
+        loaded: Loaded,
+        invocation: Option<Invocation>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let context = Context { tracker: loaded.tracker, streams: true, invocation };
+        let newest = loaded.inbox.last().map(|message| message.position);
         let takeovers = claimed.claim.takeovers;
         let mut turn = match loaded.saved {
             Some(bytes) => {
@@ -49,13 +57,17 @@ impl Driving {
             None => {
                 let first = loaded.inbox.first()?;
                 let run = RunId::of(key, &first.sender, &first.message_id);
-                let merges = bot.settings().on_busy == cota_core::bot::OnBusy::Merge;
+                let merges = bot.settings().on_busy == OnBusy::Merge;
                 let input = if merges { loaded.inbox } else { vec![first.clone()] };
                 Turn::start(bot, key.clone(), run, input, context, now)
             }
         };
         if takeovers >= limits::TAKEOVERS {
             turn.give_up(bot, &GiveUp::TakenOver(takeovers), now);
+        }
+        let is_superseded = turn.input().last().map(|own| own.position) < newest;
+        if is_superseded && bot.settings().on_busy == OnBusy::Latest {
+            turn.handle(bot, Input::Cancel(CancelReason::Superseded), now).expect("a turn that begins may be cancelled");
         }
         Some(Self {
             claim: claimed.claim,

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use cota_core::bot::{Bot, Safety};
+use cota_core::bot::{Bot, OnBusy, Safety};
 use cota_core::event::{Event, EventBody, MessageContent};
 use cota_core::ids::{BotName, ConversationId, ConversationKey, MessageId, Owner, SenderId, Seq, Timestamp};
 use cota_core::machine::{CancelReason, CommitFailure, Input, Issued};
-use cota_core::turn::Effect;
+use cota_core::turn::{Effect, Invocation};
 use cota_driver::memory::MemoryStore;
 use cota_driver::store::{AcceptTerms, Acceptance, AfterAccept, ClaimOutcome, CommitError, CommitTerms, Holder, NewMessage, Next, Store};
 use futures_executor::block_on;
@@ -134,7 +134,8 @@ impl World {
         };
         let drives = self.tape.below(2) == 0 && self.processes[who].driving.is_none();
         let holder = self.processes[who].holder.clone();
-        let terms = AcceptTerms { drive_as: drives.then_some(holder), max_queue: 100, reject_if_busy: false, wakes: false };
+        let wakes = self.bot.settings().on_busy == OnBusy::Latest;
+        let terms = AcceptTerms { drive_as: drives.then_some(holder), max_queue: 100, reject_if_busy: false, wakes };
         let accepted = block_on(self.store.accept(&self.key, message.clone(), &terms)).expect("the memory store answers");
         let Acceptance::Accepted { then, .. } = accepted else { panic!("refused: {accepted:?}") };
         self.acknowledged.push(id);
@@ -147,7 +148,14 @@ impl World {
 
     fn drive(&mut self, who: usize, claimed: cota_driver::store::Claimed) {
         let loaded = block_on(self.store.load(&self.key)).expect("the memory store answers").expect("a claimed conversation exists");
-        self.processes[who].driving = Driving::begin(&self.bot, &self.key, claimed, loaded, self.now);
+        let invocation = self.invocation();
+        self.processes[who].driving = Driving::begin(&self.bot, &self.key, claimed, loaded, invocation, self.now);
+    }
+
+    /// A process of its own, or one that ends by itself: a turn parks in it where it takes too long.
+    fn invocation(&mut self) -> Option<Invocation> {
+        let ms = *self.tape.pick(&[None, None, Some(40_000), Some(4_000)]);
+        ms.map(|ms| Invocation { until: self.now.plus_ms(ms), budget_ms: 40_000 })
     }
 
     fn ring(&mut self, who: usize) {
@@ -188,7 +196,7 @@ impl World {
             (1, Some(issued)) if issued.attempt > 1 => {
                 Input::Outcome { id: issued.id, attempt: issued.attempt - 1, result: answers::random(&mut self.tape, &issued.effect) }
             }
-            (2, _) if self.bot.settings().on_busy == cota_core::bot::OnBusy::Latest => Input::Cancel(CancelReason::Superseded),
+            (2, _) if self.bot.settings().on_busy == OnBusy::Latest => Input::Cancel(CancelReason::Superseded),
             _ => Input::Tick,
         };
         let driving = self.processes[who].driving.as_mut().expect("still driving");

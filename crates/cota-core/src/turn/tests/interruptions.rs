@@ -140,6 +140,22 @@ fn a_run_taken_over_too_often_ends_with_the_fallback_reply() {
 }
 
 #[test]
+fn a_run_that_a_later_version_saved_is_given_up_and_its_last_write_is_no_repeat() {
+    let mut stage = Stage::new(weather(|_| {}));
+    let message = stage.message("hi");
+    let mut turn = stage.turn(vec![message]);
+    let mut saved: serde_json::Value = serde_json::from_slice(&turn.save(stage.now).unwrap()).unwrap();
+    saved["schema"] = json!(2);
+    let refused = serde_json::from_value::<SuspendedTurn>(saved).unwrap_err();
+    assert_eq!(refused.to_string(), "its schema is 2, this build knows up to 1");
+    turn.give_up(&stage.bot, &GiveUp::Unreadable, stage.now);
+    turn.give_up(&stage.bot, &GiveUp::TakenOver(4), stage.now);
+    let played = stage.play(turn, []);
+    assert_eq!(played.lines(), ["UserUtter:hi", "BotUtter:Sorry, please try again."]);
+    assert!(played.commits[0].commit_id.0.ends_with("/4294967295"));
+}
+
+#[test]
 fn a_run_begun_again_on_another_bot_goes_on_counting() {
     let mut stage = Stage::new(weather(|_| {}));
     let message = stage.message("hi");
