@@ -1,5 +1,7 @@
 //! The record of a conversation: what is durable, what clients are shown, what the tracker is folded from.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
@@ -38,13 +40,21 @@ pub struct Event {
 #[serde(tag = "kind", content = "data", rename_all = "snake_case")]
 pub enum EventBody {
     /// An action of a user, the bot or the Selector.
-    Action(ActionRecord),
+    ///
+    /// The log, the tracker of a turn and that of a store each keep it: they share it.
+    Action(Arc<ActionRecord>),
     /// A turn came to its end.
     TurnEnd(Box<TurnEnd>),
     /// Something about the turn itself.
     Control(Control),
     /// Something that happened in a task.
     Task(Box<TaskEvent>),
+}
+
+impl From<ActionRecord> for EventBody {
+    fn from(action: ActionRecord) -> Self {
+        Self::Action(Arc::new(action))
+    }
 }
 
 /// COTA's action: who did what, with which result.

@@ -6,7 +6,7 @@ use crate::bot::{
     Action, ActionKind, BOT_UTTER, Bot, BotSource, Dialogue, DialogueStep, Executor, ExecutorKind, Expected, Form, Language, MockCall,
     Mode, OnBusy, Policy, SELECTOR, Safety, Settings, Slot, USER_UTTER,
 };
-use crate::event::{ActionRecord, EVENT_VERSION, Event, EventBody, FormState, ResultItem};
+use crate::event::{ActionRecord, EVENT_VERSION, Event, FormState, ResultItem};
 use crate::ids::{BotDigest, BotName, ConversationId, ConversationKey, MessageId, Owner, RunId, SenderId, Timestamp};
 use crate::prompt::Template;
 use crate::tracker::Tracker;
@@ -125,7 +125,7 @@ pub(crate) fn tracker(actions: impl IntoIterator<Item = ActionRecord>) -> Tracke
             at: Timestamp(0),
             bot_digest: BotDigest::of(b""),
             message_id: None,
-            body: EventBody::Action(action),
+            body: action.into(),
         });
     }
     tracker

@@ -70,6 +70,8 @@ struct UnderWay<'d> {
     pieces_in: UnboundedSender<Piece>,
     pieces: UnboundedReceiver<Piece>,
     renew_at: Timestamp,
+    /// The time that is waited for, kept from wait to wait: most of them are for the same.
+    timer: Option<(Timestamp, BoxFuture<'static, ()>)>,
 }
 
 impl<'d> Play<'d> {
@@ -138,11 +140,15 @@ impl<'d> Play<'d> {
     /// Waits for whatever comes first. Cancel and time come before pieces, and pieces before the outcome they belong to.
     async fn wait(&self, until: Option<Timestamp>, under_way: &mut UnderWay<'d>) -> Heard {
         let wake_at = until.map_or(under_way.renew_at, |until| until.min(under_way.renew_at));
-        let mut time = self.driver.clock.sleep_until(wake_at).fuse();
+        let timer = under_way.timer.take().filter(|(at, _)| *at == wake_at);
+        let (_, time) = under_way.timer.insert(timer.unwrap_or_else(|| (wake_at, self.driver.clock.sleep_until(wake_at))));
         let mut nudged = std::pin::pin!(self.is_superseded().fuse());
         select_biased! {
             () = nudged => Heard::Nudged,
-            () = time => Heard::Time,
+            () = time.fuse() => {
+                under_way.timer = None;
+                Heard::Time
+            }
             piece = under_way.pieces.select_next_some() => Heard::Piece(piece),
             heard = under_way.futures.select_next_some() => heard,
         }
@@ -151,7 +157,7 @@ impl<'d> Play<'d> {
     fn perform(&self, issued: Issued<Effect>, under_way: &mut UnderWay<'d>) {
         let Issued { id, attempt, deadline, effect } = issued;
         let work = match effect {
-            Effect::CallLlm(call) => Work::Llm { call: Box::new(call), tracker: self.turn.tracker().clone() },
+            Effect::CallLlm(call) => Work::Llm { call: Box::new(call), tracker: Arc::clone(self.turn.tracker()) },
             Effect::RunExecutor { action, slots, safety: _ } => Work::Executor { action, slots },
         };
         let key = format!("{}/{}", self.turn.run(), id.0);
@@ -185,6 +191,11 @@ impl<'d> Play<'d> {
         let lease_until = now.plus_ms(limits::LEASE_MS);
         driver.doorbell.watch(key, lease_until);
         async move { Heard::Renewed(driver.store.renew(key, &claim, lease_until).await) }.boxed()
+    }
+
+    fn supersede(&mut self) -> Result<(), ProtocolError> {
+        self.superseded = true;
+        self.turn.handle(&self.bot, Input::Cancel(CancelReason::Superseded), self.now())
     }
 
     /// Ends when a newer message is to take this turn's place, once.

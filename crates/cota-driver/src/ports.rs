@@ -49,7 +49,7 @@ pub enum Work {
         /// The question.
         call: Box<LlmCall>,
         /// The conversation as the turn sees it.
-        tracker: Tracker,
+        tracker: Arc<Tracker>,
     },
     /// Run a form's executor.
     Executor {

@@ -31,7 +31,7 @@ fn past(said: &[(&str, &str)]) -> Vec<Event> {
         at: first.at,
         bot_digest: BotDigest::of(b""),
         message_id: None,
-        body: EventBody::Action(ActionRecord {
+        body: EventBody::from(ActionRecord {
             name: (*name).to_owned(),
             timestamp: 1.0,
             sender_id: "user".to_owned(),

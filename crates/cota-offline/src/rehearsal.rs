@@ -1,7 +1,7 @@
 //! Plays the example dialogues through the tracker, so that a bot's training sees the very situations its conversations meet.
 
 use cota_core::bot::{Bot, Dialogue, DialogueStep, Form, SELECTOR, Slot, USER_UTTER};
-use cota_core::event::{ActionRecord, EVENT_VERSION, Event, EventBody, FormState, ResultItem, Slots};
+use cota_core::event::{ActionRecord, EVENT_VERSION, Event, FormState, ResultItem, Slots};
 use cota_core::ids::{BotDigest, BotName, ConversationId, ConversationKey, InvalidName, MessageId, Owner, RunId, SenderId, Timestamp};
 use cota_core::tracker::{RECEIVER_BOT, Tracker};
 
@@ -195,7 +195,7 @@ impl<'b, 'l> Stage<'b, 'l> {
             state,
         };
         self.template.seq = self.tracker.head.next();
-        self.template.body = EventBody::Action(action);
+        self.template.body = action.into();
         self.tracker.apply(&self.template);
     }
 }
@@ -239,6 +239,6 @@ fn template() -> Result<Event, InvalidName> {
         at: Timestamp::default(),
         bot_digest: BotDigest::of(b""),
         message_id: None,
-        body: EventBody::Action(action),
+        body: action.into(),
     })
 }

@@ -11,6 +11,7 @@ pub use llm::{Llm, LlmKind, Secret};
 use crate::dpl::Rules;
 use crate::dpl::Thoughts;
 use crate::ids::{BotDigest, BotName};
+use crate::prompt;
 
 /// The three actions every bot has.
 pub const USER_UTTER: &str = "UserUtter";
@@ -52,15 +53,19 @@ pub struct Bot {
     source: BotSource,
     rules: Rules,
     thoughts: Thoughts,
+    /// The actions that Selector may choose from, as a prompt describes them.
+    action_descriptions: String,
 }
 
 impl Bot {
-    /// Builds the indexes of the rules and examples.
+    /// Builds the indexes of the rules and examples, and what every prompt of Selector shows.
     #[must_use]
     pub fn compile(source: BotSource) -> Self {
         let rules = Rules::compile(&source);
         let thoughts = Thoughts::compile(&source);
-        Self { source, rules, thoughts }
+        let mut bot = Self { source, rules, thoughts, action_descriptions: String::new() };
+        bot.action_descriptions = prompt::action_descriptions(&bot);
+        bot
     }
 
     /// The agent's name.
@@ -97,6 +102,12 @@ impl Bot {
     #[must_use]
     pub fn thoughts(&self) -> &Thoughts {
         &self.thoughts
+    }
+
+    /// The actions that Selector may choose from, one a line.
+    #[must_use]
+    pub fn action_descriptions(&self) -> &str {
+        &self.action_descriptions
     }
 
     /// The action of this exact name.

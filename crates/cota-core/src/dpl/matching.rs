@@ -4,7 +4,7 @@
 //! examples need neither their keys as text nor much time. With millions of keys a false match is less likely than one in a
 //! million, and would cost one unfitting example in a prompt.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use super::reach;
 use crate::bot::{Bot, BotSource, Dialogue, DialogueStep, Policy, SELECTOR, USER_UTTER};
@@ -21,7 +21,7 @@ const MOST_BYTES: usize = 16 * 1024;
 #[derive(Debug, Default)]
 pub struct Thoughts {
     /// A number for each name that occurs in an example.
-    names: HashMap<String, u64>,
+    names: BTreeMap<String, u64>,
     /// Keys with the examples they stand for, sorted; at most [`MOST_EXAMPLES`] for a key, the first in file order.
     index: Vec<(u64, u32)>,
 }
@@ -80,11 +80,12 @@ impl Thoughts {
                 break;
             }
             let Some(example) = bot.source().examples.get(number as usize).filter(|_| seen.insert(number)) else { continue };
-            let rendered = render(example);
-            if text.len() + rendered.len() > MOST_BYTES {
+            let before = text.len();
+            render(example, &mut text);
+            if text.len() > MOST_BYTES {
+                text.truncate(before);
                 continue;
             }
-            text.push_str(&rendered);
             if !example.title.is_empty() {
                 titles.push(example.title.clone());
             }
@@ -127,19 +128,18 @@ fn content(example: &Dialogue) -> Vec<(&str, Option<&str>)> {
     example.steps.iter().map(|step| (step.name.as_str(), step.thought.as_deref())).collect()
 }
 
-/// An example as a prompt shows it. Of several results a step may have, the first stands for all.
-fn render(example: &Dialogue) -> String {
-    let mut text = format!("# {}\n", one_line(&example.title));
+/// Writes an example as a prompt shows it. Of several results a step may have, the first stands for all.
+fn render(example: &Dialogue, text: &mut String) {
+    text.extend(["# ", &one_line(&example.title), "\n"]);
     for DialogueStep { name, thought, result } in &example.steps {
         if let Some(thought) = thought {
-            text.push_str(&format!("thought:{}\n", one_line(thought)));
+            text.extend(["thought:", &one_line(thought), "\n"]);
         }
         if let Some(result) = result.texts().first() {
-            text.push_str(&format!("{name}:{}\n", one_line(result)));
+            text.extend([name, ":", &one_line(result), "\n"]);
         }
     }
     text.push('\n');
-    text
 }
 
 #[cfg(test)]

@@ -112,6 +112,9 @@ impl Rules {
 
     /// What they predict. The longest match wins: the one that begins at the oldest UserUtter.
     pub(super) fn next_action(&self, bot: &Bot, tracker: &Tracker) -> Option<Prediction> {
+        if self.parts.is_empty() {
+            return None;
+        }
         let in_form = tracker.active_form().is_some();
         let history = reach(tracker);
         let key: Vec<KeyPart> = history.iter().map(|action| self.key_part(bot, action)).collect();

@@ -15,6 +15,7 @@ use serde_json::Value as Json;
 pub(crate) use history::one_line;
 pub use template::{Template, UnknownVariable, Variable};
 pub(crate) use tools::tool_action;
+pub(crate) use variables::action_descriptions;
 
 use crate::bot::{Action, BOT_UTTER, Bot, SELECTOR, USER_UTTER};
 use crate::limits;

@@ -42,7 +42,7 @@ impl<'a> Scene<'a> {
             Variable::CurrentActionName => self.current_action().to_owned(),
             Variable::CurrentActionDescription => self.description(self.current_action()),
             Variable::ActionNames => self.bot.selectable().map(|action| action.name.as_str()).collect::<Vec<_>>().join(", "),
-            Variable::ActionDescriptions => self.bot.selectable().map(action_line).collect::<Vec<_>>().join("\n"),
+            Variable::ActionDescriptions => self.bot.action_descriptions().to_owned(),
             Variable::CurrentFormName => self.form_name().unwrap_or_default().to_owned(),
             Variable::CurrentFormDescription => self.form_name().map(|form| self.description(form)).unwrap_or_default(),
             Variable::CurrentFormSlotNames => self.slots().iter().map(|slot| slot.name.as_str()).collect::<Vec<_>>().join(", "),
@@ -120,6 +120,11 @@ fn entered(actions: &[&ActionRecord], form: &str) -> Option<usize> {
         .take_while(|(_, state)| matches!(state, FormState::Start | FormState::Continue))
         .find(|(_, state)| *state == FormState::Start)
         .map(|(at, _)| at)
+}
+
+/// The actions that Selector may choose from, one a line.
+pub(crate) fn action_descriptions(bot: &Bot) -> String {
+    bot.selectable().map(action_line).collect::<Vec<_>>().join("\n")
 }
 
 /// An action with its parameters, as Selector chooses by it.

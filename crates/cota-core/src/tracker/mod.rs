@@ -51,7 +51,7 @@ impl Tracker {
         }
     }
 
-    fn apply_action(&mut self, action: &ActionRecord) {
+    fn apply_action(&mut self, action: &Arc<ActionRecord>) {
         if is_relayed(action) {
             return;
         }
@@ -74,7 +74,7 @@ impl Tracker {
         if is_formless(action) {
             self.formless_total += 1;
         }
-        self.actions.push_back(Arc::new(action.clone()));
+        self.actions.push_back(Arc::clone(action));
     }
 
     fn leave(&mut self, form: &str) {

@@ -13,7 +13,7 @@ fn event(seq: u64, name: &str, text: &str, state: Option<FormState>) -> Event {
         at: Timestamp(seq),
         bot_digest: BotDigest::of(b""),
         message_id: None,
-        body: EventBody::Action(ActionRecord {
+        body: EventBody::from(ActionRecord {
             name: name.to_owned(),
             timestamp: 0.0,
             sender_id: "u".to_owned(),
@@ -55,7 +55,7 @@ fn the_same_event_twice_is_folded_once() {
 fn a_message_for_another_person_is_not_part_of_the_dialogue() {
     let mut relayed = event(1, "UserUtter", "psst", None);
     if let EventBody::Action(action) = &mut relayed.body {
-        action.receiver_id = "ann".to_owned();
+        Arc::make_mut(action).receiver_id = "ann".to_owned();
     }
     assert_eq!(fold(&[relayed]).latest_user(), None);
 }

@@ -13,6 +13,7 @@ mod state;
 mod step;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -31,7 +32,8 @@ use state::{Counters, Phase, SCHEMA, State, Trace};
 #[derive(Debug)]
 pub struct Turn {
     state: State,
-    tracker: Tracker,
+    /// Shared with the effect under way, so that a question copies no history.
+    tracker: Arc<Tracker>,
     streams: bool,
     invocation: Option<Invocation>,
     resumed_at: Timestamp,
@@ -215,7 +217,7 @@ impl Turn {
         }
         Self {
             state,
-            tracker,
+            tracker: Arc::new(tracker),
             streams,
             invocation,
             resumed_at: now,
@@ -254,14 +256,14 @@ impl Turn {
 
     /// The conversation as the turn sees it, its own events folded in.
     #[must_use]
-    pub fn tracker(&self) -> &Tracker {
+    pub fn tracker(&self) -> &Arc<Tracker> {
         &self.tracker
     }
 
     /// The conversation after the turn: what the next one starts from.
     #[must_use]
     pub fn into_tracker(self) -> Tracker {
-        self.tracker
+        Arc::unwrap_or_clone(self.tracker)
     }
 
     /// The run.

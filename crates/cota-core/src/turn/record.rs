@@ -1,5 +1,7 @@
 //! The turn's events: each action with what caused it, and the end.
 
+use std::sync::Arc;
+
 use super::effect::{Answered, Commit, RunState, Then};
 use super::{Cx, Turn};
 use crate::answer::{ProxySaid, Utterance};
@@ -103,7 +105,7 @@ impl Turn {
             slots,
             state,
         };
-        let seq = self.append(cx, EventBody::Action(action));
+        let seq = self.append(cx, action.into());
         self.state.counters.actions += u32::from(!from_user);
         let spent = self.spent_ms(cx.now);
         let trace = &mut self.state.trace;
@@ -127,7 +129,7 @@ impl Turn {
     fn append(&mut self, cx: Cx<'_>, body: EventBody) -> Seq {
         let event = self.event(cx, body);
         let seq = event.seq;
-        self.tracker.apply(&event);
+        Arc::make_mut(&mut self.tracker).apply(&event);
         self.state.events.push(event);
         seq
     }
@@ -165,13 +167,14 @@ impl Turn {
         };
         // The saved run stays without its end, so that a run resumed from here ends once.
         let end = self.event(cx, EventBody::TurnEnd(Box::new(end)));
-        self.tracker.apply(&end);
+        let tracker = Arc::make_mut(&mut self.tracker);
+        tracker.apply(&end);
         let events = self.state.events.iter().cloned().chain([end]).collect();
-        self.tracker.trim(cx.bot.settings().max_history_tokens as usize * limits::BYTES_PER_TOKEN);
-        let due = self.tracker.head.0 - self.tracker.snapshot.0 >= limits::SNAPSHOT_EVENTS;
+        tracker.trim(cx.bot.settings().max_history_tokens as usize * limits::BYTES_PER_TOKEN);
+        let due = tracker.head.0 - tracker.snapshot.0 >= limits::SNAPSHOT_EVENTS;
         let snapshot = due.then(|| {
-            self.tracker.snapshot = self.tracker.head;
-            self.tracker.clone()
+            tracker.snapshot = tracker.head;
+            tracker.clone()
         });
         let answered = |message: &InboxMessage| Answered {
             position: message.position,

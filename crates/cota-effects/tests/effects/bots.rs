@@ -10,7 +10,6 @@ use cota_core::bot::{
 use cota_core::event::Slots;
 use cota_core::ids::{BotDigest, BotName, ConversationId, ConversationKey, Owner, Timestamp};
 use cota_core::machine::EffectError;
-use cota_core::tracker::Tracker;
 use cota_core::turn::{Completion, LlmCall, Outcome, Purpose};
 use cota_driver::ports::{Clock, Effects as _, Job, Pieces, Work};
 use cota_effects::StandardEffects;
@@ -111,7 +110,7 @@ pub(crate) fn job(bot: &Arc<Bot>, work: Work) -> Job {
 pub(crate) fn question(stream: bool) -> Work {
     let purpose = Purpose::Utter { action: BOT_UTTER.to_owned(), slot: None };
     let call = LlmCall { llm: "main".to_owned(), purpose, thoughts: None, json: true, stream, slots: Slots::new(), fault: None };
-    Work::Llm { call: Box::new(call), tracker: Tracker::default() }
+    Work::Llm { call: Box::new(call), tracker: Arc::default() }
 }
 
 /// Asks an LLM once; the answer and the pieces of it that came before it.

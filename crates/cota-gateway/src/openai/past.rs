@@ -1,7 +1,7 @@
 //! What a client says was said, as a record.
 
 use cota_core::bot::{BOT_UTTER, Bot, USER_UTTER};
-use cota_core::event::{ActionRecord, EVENT_VERSION, Event, EventBody, ResultItem};
+use cota_core::event::{ActionRecord, EVENT_VERSION, Event, ResultItem};
 use cota_core::ids::{MessageId, RunId, Seq, Timestamp};
 use cota_core::tracker::RECEIVER_BOT;
 use cota_protocol::openai::server::{Said, Speaker};
@@ -18,7 +18,7 @@ pub(super) fn events(bot: &Bot, question: &Question, said: &[Said], at: Timestam
         at,
         bot_digest: bot.digest().clone(),
         message_id: None,
-        body: EventBody::Action(action(bot, question, said, at)),
+        body: action(bot, question, said, at).into(),
     };
     (1..).zip(said).map(event).collect()
 }

@@ -102,7 +102,7 @@ impl<'a> Talk<'a> {
             at: Timestamp::default(),
             bot_digest: self.bot.digest().clone(),
             message_id: None,
-            body: EventBody::Action(ActionRecord {
+            body: EventBody::from(ActionRecord {
                 name: name.to_owned(),
                 timestamp: 0.0,
                 sender_id: "u".to_owned(),

@@ -152,7 +152,7 @@ pub fn action(claim: &Claim, seq: u64, name: &str, result: Vec<ResultItem>) -> E
         slots: None,
         state: None,
     };
-    event(claim, seq, EventBody::Action(record))
+    event(claim, seq, record.into())
 }
 
 fn event(claim: &Claim, seq: u64, body: EventBody) -> Event {

@@ -64,7 +64,7 @@ impl Played {
         self.events
             .iter()
             .filter_map(|event| match &event.body {
-                EventBody::Action(action) => Some(action),
+                EventBody::Action(action) => Some(action.as_ref()),
                 EventBody::TurnEnd(_) | EventBody::Control(_) | EventBody::Task(_) => None,
             })
             .collect()
