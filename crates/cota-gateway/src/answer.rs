@@ -1,5 +1,7 @@
 //! A finished turn as the record tells it, and the answer to a message that it holds.
 
+use std::borrow::Cow;
+
 use cota_core::bot::USER_UTTER;
 use cota_core::event::{ActionRecord, Event, EventBody, Reply, TurnEnd, TurnOutcome, Usage};
 use cota_core::ids::{ConversationKey, MessageId, RunId, SenderId, Seq};
@@ -72,12 +74,16 @@ impl<'e> AnsweredTurn<'e> {
     }
 
     /// The answer, or why there is none.
-    pub(crate) fn answer(&self, scopes: Scopes) -> Result<MessageAnswer, Problem> {
+    pub(crate) fn answer(&self, scopes: Scopes) -> Result<MessageAnswer<Cow<'e, ActionRecord>>, Problem> {
+        self.answer_with(|action| Ok(view::visible(action, scopes)))
+    }
+
+    fn answer_with<A>(&self, write: impl Fn(&'e ActionRecord) -> Result<A, Problem>) -> Result<MessageAnswer<A>, Problem> {
         Ok(MessageAnswer {
             conversation_id: self.question.key.id.clone(),
             message_id: self.question.message_id.clone(),
             replies: self.replies()?.to_vec(),
-            actions: self.actions.iter().map(|(_, action)| view::action(action, scopes)).collect::<Result<_, _>>()?,
+            actions: self.actions.iter().map(|(_, action)| write(action)).collect::<Result<_, _>>()?,
             slots: self.end.slots.clone(),
             form: self.end.form.clone(),
             usage: self.end.usage,
@@ -95,7 +101,7 @@ impl<'e> AnsweredTurn<'e> {
             }
             stream.extend(replies(action).map(|reply| TurnEvent::Message { seq: *seq, reply }));
         }
-        stream.push(match self.answer(scopes) {
+        stream.push(match self.answer_with(|action| view::action(action, scopes)) {
             Ok(answer) => TurnEvent::Done { seq: self.seq, answer },
             Err(problem) => TurnEvent::Error(problem),
         });

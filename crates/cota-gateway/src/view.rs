@@ -1,5 +1,7 @@
 //! The record as a client may see it.
 
+use std::borrow::Cow;
+
 use serde_json::Value as Json;
 
 use cota_core::bot::USER_UTTER;
@@ -13,10 +15,12 @@ use crate::access::Scopes;
 /// # Errors
 /// Never in practice: the record is plain data.
 pub(crate) fn action(action: &ActionRecord, scopes: Scopes) -> Result<Json, Problem> {
-    if scopes.inspect {
-        return written(serde_json::to_value(action));
-    }
-    written(serde_json::to_value(discreet(action)))
+    written(serde_json::to_value(visible(action, scopes)))
+}
+
+/// An action, without what the scopes do not cover, yet to be written.
+pub(crate) fn visible(action: &ActionRecord, scopes: Scopes) -> Cow<'_, ActionRecord> {
+    if scopes.inspect { Cow::Borrowed(action) } else { Cow::Owned(discreet(action)) }
 }
 
 /// An event with its envelope, without what the scopes do not cover.
@@ -28,7 +32,7 @@ pub(crate) fn event(event: &Event, scopes: Scopes) -> Result<Json, Problem> {
         return written(serde_json::to_value(event));
     }
     let body = match &event.body {
-        EventBody::Action(action) => EventBody::Action(discreet(action)),
+        EventBody::Action(action) => discreet(action).into(),
         EventBody::TurnEnd(end) => {
             let mut end = end.clone();
             end.steps.clear();

@@ -3,9 +3,9 @@ use cota_core::ids::{ConversationId, MessageId, Seq};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-/// The answer to a message: 200.
+/// The answer to a message: 200. Its actions may be anything that is written as them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MessageAnswer {
+pub struct MessageAnswer<A = Json> {
     /// The conversation.
     pub conversation_id: ConversationId,
     /// The user's message that this answers.
@@ -13,7 +13,7 @@ pub struct MessageAnswer {
     /// What the bot says, in order.
     pub replies: Vec<Reply>,
     /// What was done, in order: COTA's actions, without what the client's scopes do not cover.
-    pub actions: Vec<Json>,
+    pub actions: Vec<A>,
     /// Slots of the active form after the turn, else those of the form that ended in it.
     pub slots: Slots,
     /// The active form after the turn.
