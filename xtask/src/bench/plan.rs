@@ -18,20 +18,23 @@ pub(crate) struct Plan {
     pub(crate) clients: Vec<usize>,
     /// WebSockets that are open and silent.
     pub(crate) idle_sockets: usize,
-    /// Conversations, and turns in each, for the cost of a long conversation.
+    /// What is compared for the cost of a long conversation.
     pub(crate) long: Long,
     /// How often a start is repeated.
     pub(crate) starts: usize,
 }
 
-/// How long conversations are measured: the turns around an early and a late one.
+/// What is compared for the cost of a long conversation: turns in the midst of long ones, and as many of short ones.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Long {
+    /// Conversations that are talked in at one time, a turn in each, then the next turn.
     pub(crate) conversations: usize,
-    pub(crate) early: usize,
+    /// The turn of a long conversation that the measured ones lie around.
     pub(crate) late: usize,
-    /// Turns of each conversation that are averaged.
+    /// How many turns of each long conversation are measured.
     pub(crate) window: usize,
+    /// The turns of a short conversation, all of them measured.
+    pub(crate) short: usize,
 }
 
 impl Plan {
@@ -71,7 +74,7 @@ impl Plan {
             measured: Duration::from_millis(2500),
             clients: vec![1, 10, 100, 1000],
             idle_sockets: 10_000,
-            long: Long { conversations: 10, early: 10, late: 1000, window: 20 },
+            long: Long { conversations: 10, late: 1000, window: 800, short: 20 },
             starts: 20,
         }
     }
@@ -83,7 +86,7 @@ impl Plan {
             warm_up: Duration::from_millis(300),
             measured: Duration::from_millis(1200),
             idle_sockets: 2_000,
-            long: Long { conversations: 4, ..Self::full().long },
+            long: Long { conversations: 4, window: 400, ..Self::full().long },
             starts: 5,
             ..Self::full()
         }

@@ -1,5 +1,9 @@
 //! What the thousandth turn of a conversation costs beside the tenth.
+//!
+//! Both are measured in one store of one size, over so many turns that it moves its log into its file several times: a store
+//! that has just been made has yet to pay for that, whatever the conversation.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
@@ -13,7 +17,7 @@ use crate::report::{Row, Section};
 
 const MOST_GROWTH: f64 = 1.2;
 
-/// The cost of the turns around one turn, on one store.
+/// The cost of a turn, on one store.
 #[derive(Clone, Copy, Default)]
 struct Cost {
     p50_us: f64,
@@ -31,15 +35,16 @@ pub(super) fn measure(plan: &Plan) -> Result<Vec<Section>> {
         row("store bytes read a turn", "bytes", beyond(sqlite.map(|cost| cost.read), memory.map(|cost| cost.read))),
         row("store bytes written a turn", "bytes", beyond(sqlite.map(|cost| cost.written), memory.map(|cost| cost.written))),
     ];
-    let Long { conversations, early, late, window } = plan.long;
+    let Long { conversations, late, window, short } = plan.long;
     Ok(vec![Section {
         title: "A long conversation",
         note: format!(
-            "{conversations} conversations of {late} turns over HTTP, one turn at a time; the {window} turns around turn {early} and those around\n\
-             turn {late}. The bot's history window is full long before turn {early}, so that prompts are of one length. Store bytes are\n\
-             what the process reads and writes on SQLite less what it does on memory, where the traffic is the same."
+            "{conversations} conversations at a time over HTTP, one turn after the other: the {window} turns of each around turn {late}, and\n\
+             then, in the same store, as many turns of conversations of {short} turns each. The bot's history window is full after a few\n\
+             turns, so that prompts are of one length. Store bytes are what the process reads and writes on SQLite less what it\n\
+             does on memory, where the traffic is the same."
         ),
-        head: vec!["what", "unit", "early", "late", "growth"],
+        head: vec!["what", "unit", "short", "long", "growth"],
         rows,
     }])
 }
@@ -54,37 +59,50 @@ fn row(what: &str, unit: &str, [early, late]: [f64; 2]) -> Row {
     Row::with(cells, format!("at most {MOST_GROWTH}"), growth <= MOST_GROWTH)
 }
 
-/// Talks to the end and returns the early and the late cost.
+/// Talks, and returns the cost of the short conversations and of the long ones.
 async fn converse(long: Long, store: Store) -> Result<[Cost; 2]> {
     let llm = chatting(0)?;
     let cota = Cota::start(store, &[bot("long")], &llm.ready)?;
-    let mut client = HttpClient::connect(&cota.address).await?;
-    let half = long.window / 2;
-    let first = (long.early + 1).saturating_sub(half).max(1);
-    let mut costs = [Cost::default(); 2];
-    let mut turn = 1;
-    for (cost, from) in costs.iter_mut().zip([first, long.late + 1 - half]) {
-        speak(&mut client, long, turn..from).await?;
-        let (read, written) = read_and_written(cota.pid())?;
-        let times = speak(&mut client, long, from..from + long.window).await?;
-        let (read_then, written_then) = read_and_written(cota.pid())?;
-        let turns = times.len() as f64;
-        *cost = Cost { p50_us: median(times), read: (read_then - read) as f64 / turns, written: (written_then - written) as f64 / turns };
-        turn = from + long.window;
-    }
-    Ok(costs)
+    let mut talk = Talk { client: HttpClient::connect(&cota.address).await?, pid: cota.pid(), conversations: long.conversations };
+    let first = (long.late + 1).saturating_sub(long.window / 2).max(1);
+    talk.speak("long", 1..first).await?;
+    let late = talk.cost(&[("long".to_owned(), first..first + long.window)]).await?;
+    let names = (0..long.window / long.short).map(|round| (format!("short-{round}"), 1..long.short + 1));
+    let early = talk.cost(&names.collect::<Vec<_>>()).await?;
+    Ok([early, late])
 }
 
-/// Takes every conversation through some turns, side by side; each turn's microseconds.
-async fn speak(client: &mut HttpClient, long: Long, turns: std::ops::Range<usize>) -> Result<Vec<f64>> {
-    let mut times = Vec::new();
-    for turn in turns {
-        for conversation in 0..long.conversations {
-            let begin = Instant::now();
-            let (status, page) = client.say(&format!("long-{conversation}"), &format!("turn #{turn}")).await?;
-            times.push(begin.elapsed().as_micros() as f64);
-            ensure!(status == 200 && page.contains(&format!("\"It is #{turn}.\"")), "turn {turn}: HTTP status {status}: {page}");
+/// A client of a server.
+struct Talk {
+    client: HttpClient,
+    pid: u32,
+    conversations: usize,
+}
+
+impl Talk {
+    /// What a turn of these costs: conversations of each name, and their turns.
+    async fn cost(&mut self, turns: &[(String, Range<usize>)]) -> Result<Cost> {
+        let (read, written) = read_and_written(self.pid)?;
+        let mut times = Vec::new();
+        for (name, turns) in turns {
+            times.extend(self.speak(name, turns.clone()).await?);
         }
+        let (read_then, written_then) = read_and_written(self.pid)?;
+        let turns = times.len() as f64;
+        Ok(Cost { p50_us: median(times), read: (read_then - read) as f64 / turns, written: (written_then - written) as f64 / turns })
     }
-    Ok(times)
+
+    /// Takes conversations through some turns, side by side; each turn's microseconds.
+    async fn speak(&mut self, name: &str, turns: Range<usize>) -> Result<Vec<f64>> {
+        let mut times = Vec::new();
+        for turn in turns {
+            for conversation in 0..self.conversations {
+                let begin = Instant::now();
+                let (status, page) = self.client.say(&format!("{name}-{conversation}"), &format!("turn #{turn}")).await?;
+                times.push(begin.elapsed().as_micros() as f64);
+                ensure!(status == 200 && page.contains(&format!("\"It is #{turn}.\"")), "turn {turn}: HTTP status {status}: {page}");
+            }
+        }
+        Ok(times)
+    }
 }
