@@ -15,6 +15,8 @@ use lexopt::{Arg, Parser, ValueExt as _};
 
 use crate::arguments::{Arguments, Takes};
 use crate::failure::Failure;
+#[cfg(target_os = "linux")]
+use crate::native::guard;
 use crate::output::print;
 
 /// One command.
@@ -51,6 +53,10 @@ pub(crate) fn run(mut parser: Parser) -> Result<(), Failure> {
     };
     if name == "help" {
         return help(&mut parser);
+    }
+    #[cfg(target_os = "linux")]
+    if name == guard::WORD {
+        std::process::exit(guard::watch(parser.raw_args()?));
     }
     let command = named(&name)?;
     let arguments = Arguments::read(&mut parser, &command.takes)?;

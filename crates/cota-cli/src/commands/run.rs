@@ -159,7 +159,7 @@ async fn serve(settings: Settings, folders: Arc<Folders>, opened: &[Opened]) -> 
     let (clock, holder) = (TokioClock::new(), unique_holder());
     let store = place.open(settings.durability, &holder).map_err(|error| Failure::service(error.to_string()))?;
     place.prepare(settings.create_table, &store).await.map_err(|error| Failure::service(error.to_string()))?;
-    let scripts = Arc::new(Scripts::new(Arc::clone(&folders)));
+    let scripts = Arc::new(Scripts::new(Arc::clone(&folders)).guarded());
     let http = Arc::<LazyHttp>::default();
     let is_private = is_loopback(&settings.host);
     let limiter = Limiter::new(settings.limits.limits(is_private), Arc::clone(&store.ledger), Arc::new(clock));

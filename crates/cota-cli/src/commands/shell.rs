@@ -64,7 +64,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folders = Arc::new(folders);
     let (clock, holder) = (TokioClock::new(), unique_holder());
     let store = place.open(Durability::Normal, &holder).map_err(|error| Failure::service(error.to_string()))?.conversations;
-    let scripts = Arc::new(Scripts::new(Arc::clone(&folders)));
+    let scripts = Arc::new(Scripts::new(Arc::clone(&folders)).guarded());
     let effects = Arc::new(StandardEffects::with_scripts(Arc::<LazyHttp>::default(), Arc::new(clock), scripts));
     let runtime = talk::runtime()?;
     let talk = runtime.block_on(async {

@@ -2,6 +2,8 @@
 
 mod bot_path;
 mod folders;
+#[cfg(target_os = "linux")]
+pub(crate) mod guard;
 mod open_files;
 mod place;
 mod scripts;

@@ -1,4 +1,5 @@
 use std::io;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -19,13 +20,20 @@ use super::Folders;
 /// process goes: it is for the author, not for the conversation.
 pub struct Scripts {
     folders: Arc<Folders>,
+    is_guarded: bool,
 }
 
 impl Scripts {
     /// For the bots of these folders.
     #[must_use]
     pub fn new(folders: Arc<Folders>) -> Self {
-        Self { folders }
+        Self { folders, is_guarded: false }
+    }
+
+    /// On Linux, scripts end with this process even where it is killed. For the `cota` command alone, which is their guard.
+    #[must_use]
+    pub fn guarded(self) -> Self {
+        Self { is_guarded: cfg!(target_os = "linux"), ..self }
     }
 
     fn command(&self, script: &ScriptRun) -> Result<Command, EffectError> {
@@ -34,7 +42,7 @@ impl Scripts {
         let program = folder.join(&script.path);
         // A relative path would be looked up in the new working directory, on some systems.
         let program = program.canonicalize().map_err(|error| rejected(cannot_start(&script.path, &error)))?;
-        let mut command = Command::new(program);
+        let mut command = self.started(program);
         command
             .args(&script.args)
             .current_dir(folder)
@@ -45,6 +53,17 @@ impl Scripts {
             .process_group(0)
             .kill_on_drop(true);
         Ok(command)
+    }
+
+    fn started(&self, program: PathBuf) -> Command {
+        #[cfg(target_os = "linux")]
+        if self.is_guarded {
+            let (guard, words) = super::guard::before_script();
+            let mut command = Command::new(guard);
+            command.args(words).arg(program);
+            return command;
+        }
+        Command::new(program)
     }
 }
 

@@ -117,6 +117,20 @@ fn a_second_signal_does_not_wait_for_the_turn() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_script_ends_with_a_server_that_is_killed() {
+    let home = slow();
+    let server = home.serve(&[]);
+    let address = server.address.clone();
+    let asked = std::thread::spawn(move || try_post(&address, "/v1/conversations/a/messages", &json!({"text": "go"})));
+    until("the turn to begin", || home.path().join("begun").exists());
+    server.signal("KILL");
+    assert_eq!(asked.join().unwrap(), None, "the connection ends without an answer");
+    let script = home.read("begun");
+    until("the script to be killed", || !is_alive(script.trim()));
+}
+
+#[test]
 fn settings_come_from_options_then_variables_then_the_bot() {
     let home = Home::with("weather");
     home.write("endpoints.yml", "llms: {offline: {type: examples}}\nbase_store: {type: SQL, dialect: sqlite, db: own.db}\n");
