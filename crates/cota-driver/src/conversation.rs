@@ -150,6 +150,10 @@ impl Driver {
                     self.cache.put(key, turn.into_tracker(), commit_id);
                     return if ring { Driven::Ring } else { Driven::Idle };
                 }
+                (TurnReport::Parked, Some((_, Next::Released { ring: true }))) => {
+                    self.cache.forget(key);
+                    return Driven::Ring;
+                }
                 (TurnReport::Finished(_), Some((_, Next::Held)) | None)
                 | (TurnReport::Parked | TurnReport::Fenced | TurnReport::Abandoned, _) => {
                     self.cache.forget(key);

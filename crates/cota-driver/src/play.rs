@@ -177,9 +177,12 @@ impl<'d> Play<'d> {
 
     fn commit(&self, commit: Commit) -> BoxFuture<'d, Heard> {
         let (driver, key, claim, drive) = (self.driver, self.key, self.claim.clone(), self.terms);
+        // Its last message, where a newer one wakes it.
+        let is_woken = self.bot.settings().on_busy == OnBusy::Latest;
+        let heard = self.turn.input().last().filter(|_| is_woken).map(|own| own.position);
         async move {
             let now = driver.clock.now();
-            let terms = CommitTerms { now, lease_until: now.plus_ms(limits::LEASE_MS), go_on: drive.goes_on(now), heard: None };
+            let terms = CommitTerms { now, lease_until: now.plus_ms(limits::LEASE_MS), go_on: drive.goes_on(now), heard };
             let result = driver.store.commit(key, &claim, &commit, &terms).await;
             Heard::Written(Box::new(commit), result)
         }

@@ -249,7 +249,8 @@ impl Turn {
         }
         if let Some(pending) = &self.state.pending {
             let in_flight = matches!(pending.progress, Progress::InFlight { .. });
-            if in_flight && pending.effect.safety() != Safety::ReadOnly {
+            // A later attempt may come after one that was performed, in this process or in one that died.
+            if (in_flight || pending.attempt > 1) && pending.effect.safety() != Safety::ReadOnly {
                 return false;
             }
             if in_flight {
@@ -286,7 +287,12 @@ impl Turn {
 
     fn park(&mut self, cx: Cx<'_>, until: Timestamp) {
         self.state.counters.parks += 1;
-        self.save_as(cx, self.state.clone(), Then::Park(until));
+        let mut saved = self.state.clone();
+        // This save takes the place of the checkpoint: whoever resumes it and performs the effect has to make another one first.
+        if let Some(pending) = saved.pending.as_mut().filter(|pending| pending.effect.safety() != Safety::ReadOnly) {
+            pending.progress = Progress::Ready;
+        }
+        self.save_as(cx, saved, Then::Park(until));
     }
 
     fn save_as(&mut self, cx: Cx<'_>, mut saved: State, then: Then) {

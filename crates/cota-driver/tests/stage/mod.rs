@@ -213,7 +213,7 @@ pub(crate) async fn parked(stage: &Stage, key: &ConversationKey, run: impl FnOnc
         follow_up: None,
         then: Then::Park(now.plus_ms(3_600_000)),
     };
-    let terms = CommitTerms { now, lease_until: now, go_on: false };
+    let terms = CommitTerms { now, lease_until: now, go_on: false, heard: None };
     stage.store.commit(key, &claimed.claim, &park, &terms).await.unwrap();
 }
 

@@ -249,7 +249,8 @@ impl World {
         if fate == 7 {
             return driving.commit_failed(&bot, CommitFailure::Transient, now);
         }
-        let terms = CommitTerms { now, lease_until: now.plus_ms(cota_core::limits::LEASE_MS), go_on: true, heard: None };
+        let heard = driving.turn.input().last().filter(|_| bot.settings().on_busy == OnBusy::Latest).map(|own| own.position);
+        let terms = CommitTerms { now, lease_until: now.plus_ms(cota_core::limits::LEASE_MS), go_on: true, heard };
         match block_on(self.store.commit(&self.key, &driving.claim, &commit, &terms)) {
             // Written, but the answer is lost.
             Ok(_) if fate == 6 => driving.commit_failed(&bot, CommitFailure::Transient, now),
