@@ -66,10 +66,10 @@ pub enum Durability {
 /// Conversations in one SQLite file. Dropping it waits until all that was asked is written.
 pub struct SqliteStore {
     writer: Queue,
+    /// Dropped after the writer, with which its work ends, and before the reader, which is the last to close the file.
+    _checkpointer: Checkpointer,
     reader: Queue,
     holders: Arc<Holders>,
-    /// Dropped after the writer, with which its work ends.
-    _checkpointer: Checkpointer,
 }
 
 const ACCEPT: Failpoints = Failpoints { before: "before-accept-commit", after: "after-accept-commit" };
