@@ -50,7 +50,7 @@ pub(crate) enum Obstacle {
     None,
     /// Its condition does not hold: this is the item, where there is one.
     Condition(Option<Item>),
-    /// Somebody else writes it at this moment.
+    /// Somebody else writes it at this moment, or too many do: try again.
     Conflict,
 }
 
@@ -152,7 +152,7 @@ fn obstacle(reason: CancellationReason) -> Result<Obstacle, Fault> {
     match reason.code() {
         None | Some("None") => Ok(Obstacle::None),
         Some("ConditionalCheckFailed") => Ok(Obstacle::Condition(reason.item)),
-        Some("TransactionConflict") => Ok(Obstacle::Conflict),
+        Some("TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded") => Ok(Obstacle::Conflict),
         Some(code) => Err(Fault::Service(format!("{code}: {}", reason.message().unwrap_or("no message")))),
     }
 }
@@ -160,4 +160,18 @@ fn obstacle(reason: CancellationReason) -> Result<Obstacle, Fault> {
 /// DynamoDB takes no empty maps.
 fn filled<K, V>(map: std::collections::HashMap<K, V>) -> Option<std::collections::HashMap<K, V>> {
     Some(map).filter(|map| !map.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_tried_again_and_what_does_not_is_told() {
+        let of = |code: &str| obstacle(CancellationReason::builder().code(code).message("why").build());
+        for passes in ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"] {
+            assert!(matches!(of(passes), Ok(Obstacle::Conflict)), "{passes}");
+        }
+        assert_eq!(of("ValidationError").unwrap_err().to_string(), "DynamoDB does not do its part (ValidationError: why)");
+    }
 }
