@@ -79,7 +79,7 @@ async fn main() {
         let ClaimOutcome::Taken(claimed) = claimed else { panic!("{claimed:?}") };
         taken[4].time(&store, end(&store, "rung", &claimed.claim, *claimed.loaded.unwrap())).await;
     }
-    println!("{turns} turns each way, DynamoDB Local, which counts a transaction's writes once (DynamoDB twice):");
+    println!("{turns} turns each way, against DynamoDB Local:");
     taken.into_iter().for_each(Taken::print);
 }
 

@@ -83,7 +83,7 @@ pub(crate) fn message_item(key: &ConversationKey, message: &InboxMessage) -> Res
 }
 
 async fn find_whole(store: &DynamoStore, key: &ConversationKey) -> Result<Found, Fault> {
-    Ok(read::whole(&store.table, key).await?.map_or(Found::Nothing, |whole| Found::Whole(Box::new(whole))))
+    Ok(read::whole(store, key).await?.map_or(Found::Nothing, |whole| Found::Whole(Box::new(whole))))
 }
 
 async fn find_record(store: &DynamoStore, key: &ConversationKey) -> Result<Found, Fault> {

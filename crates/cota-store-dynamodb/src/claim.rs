@@ -15,7 +15,7 @@ use crate::{DynamoStore, TRIES};
 /// Takes the claim. Whoever gets it needs the conversation's state next, so one query reads the record and the state.
 pub(crate) async fn claim(store: &DynamoStore, key: &ConversationKey, holder: &Holder, now: Timestamp) -> Result<ClaimOutcome, Fault> {
     for attempt in 0..TRIES {
-        let Some(whole) = read::whole(&store.table, key).await? else { return Ok(ClaimOutcome::Idle) };
+        let Some(whole) = read::whole(store, key).await? else { return Ok(ClaimOutcome::Idle) };
         if whole.head.deleting || store.retention.is_over(&whole.head, now) {
             return Ok(ClaimOutcome::Idle);
         }

@@ -69,7 +69,7 @@ impl DynamoStore {
                 .await;
             match marked {
                 Ok(marked) => {
-                    self.table.count_write(marked.consumed_capacity.as_ref());
+                    self.table.count_write(marked.consumed_capacity.iter());
                     let epoch = marked.attributes.as_ref().and_then(|item| number_of(item, EPOCH));
                     return epoch.map(Some).ok_or_else(|| Fault::unreadable("a conversation's record", "it has no epoch"));
                 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cota_core::event::InboxMessage;
-use cota_core::ids::ConversationKey;
+use cota_core::ids::{ConversationKey, Seq};
 
 use crate::head::Head;
 use crate::read::Lasting;
@@ -55,6 +55,34 @@ impl Driven {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ConversationKey, Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Up to where the snapshots of conversations reached when they were last read here. A snapshot only ever reaches further, so a
+/// query that begins there brings all that is needed and little else. Where a conversation has been begun again meanwhile, what
+/// it brings does not fit together, and the whole is read.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshots(Mutex<HashMap<ConversationKey, Seq>>);
+
+impl Snapshots {
+    pub(crate) fn of(&self, key: &ConversationKey) -> Seq {
+        self.lock().get(key).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn note(&self, key: &ConversationKey, reaches: Seq) {
+        let mut known = self.lock();
+        if known.len() >= MOST {
+            known.clear();
+        }
+        if reaches == Seq::default() {
+            known.remove(key);
+        } else {
+            known.insert(key.clone(), reaches);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ConversationKey, Seq>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -91,12 +91,12 @@ impl DynamoStore {
             };
             match put.send().await {
                 Ok(put) => {
-                    self.table.count_write(put.consumed_capacity.as_ref());
+                    self.table.count_write(put.consumed_capacity.iter());
                     return Ok(true);
                 }
                 Err(error) => match error.as_service_error() {
                     Some(PutItemError::ConditionalCheckFailedException(refused)) => {
-                        self.table.count_write(None);
+                        self.table.count_write([]);
                         let present = refused.item.as_ref().and_then(|item| item.get(NONCE)?.as_s().ok());
                         return Ok(present == Some(&nonce));
                     }
@@ -124,12 +124,12 @@ impl DynamoStore {
             .await;
         match deleted {
             Ok(deleted) => {
-                self.table.count_write(deleted.consumed_capacity.as_ref());
+                self.table.count_write(deleted.consumed_capacity.iter());
                 Ok(deleted.attributes)
             }
             Err(error) => match error.as_service_error() {
                 Some(DeleteItemError::ConditionalCheckFailedException(_)) => {
-                    self.table.count_write(None);
+                    self.table.count_write([]);
                     Ok(None)
                 }
                 Some(_) | None => Err(Fault::of(&self.table.name, &error)),
@@ -157,7 +157,7 @@ impl DynamoStore {
                 .send()
                 .await
                 .map_err(|error| Fault::of(&self.table.name, &error))?;
-            self.table.count_read(page.consumed_capacity.as_ref());
+            self.table.count_read(page.consumed_capacity.iter());
             items.extend(page.items.unwrap_or_default());
             after = page.last_evaluated_key;
             if after.is_none() {

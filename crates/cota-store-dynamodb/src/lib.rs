@@ -51,7 +51,7 @@ pub use crate::address::{Address, AddressError};
 pub use crate::client::{AccessError, client_from_environment, config};
 pub use crate::table::{TableError, Usage, create_table};
 
-use crate::known::Driven;
+use crate::known::{Driven, Snapshots};
 use crate::retention::Retention;
 use crate::table::Table;
 
@@ -73,6 +73,7 @@ pub struct Options {
 pub struct DynamoStore {
     table: Table,
     driven: Driven,
+    snapshots: Snapshots,
     retention: Retention,
     sweeps: bool,
 }
@@ -84,6 +85,7 @@ impl DynamoStore {
         Self {
             table: Table::new(client, table.into()),
             driven: Driven::default(),
+            snapshots: Snapshots::default(),
             retention: Retention::new(options.retention),
             sweeps: options.sweeps,
         }
@@ -115,7 +117,7 @@ impl Store for DynamoStore {
     }
 
     async fn load(&self, key: &ConversationKey) -> Result<Option<Loaded>, StoreError> {
-        let whole = read::whole(&self.table, key).await?;
+        let whole = read::whole(self, key).await?;
         let is_there = |whole: &read::Whole| !whole.head.deleting && !self.retention.is_over(&whole.head, now());
         Ok(whole.filter(is_there).map(|whole| whole.loaded))
     }

@@ -7,6 +7,7 @@ use cota_core::ids::{ConversationKey, Seq};
 use cota_core::tracker::Tracker;
 use cota_driver::store::Loaded;
 
+use crate::DynamoStore;
 use crate::fault::Fault;
 use crate::head::Head;
 use crate::item::{Gathered, Item, decoded, number_of, sort_of};
@@ -36,6 +37,8 @@ pub(crate) struct Whole {
     pub(crate) head: Head,
     pub(crate) loaded: Loaded,
     pub(crate) lasting: Lasting,
+    /// Up to where the snapshot reaches.
+    snapshot: Seq,
 }
 
 /// The items that a state was made of.
@@ -47,12 +50,17 @@ pub(crate) struct Lasting {
 }
 
 /// Everything that a turn starts from: one call, however long the conversation is.
-pub(crate) async fn whole(table: &Table, key: &ConversationKey) -> Result<Option<Whole>, Fault> {
+pub(crate) async fn whole(store: &DynamoStore, key: &ConversationKey) -> Result<Option<Whole>, Fault> {
     let partition = place::conversation(key);
+    let mut snapshot = store.snapshots.of(key);
     for attempt in 0..TRIES {
-        match read_whole(table, &partition).await?.finish()? {
+        match read_whole(&store.table, &partition, snapshot).await?.finish()? {
             Fits::Nothing => return Ok(None),
-            Fits::Whole(whole) => return Ok(Some(*whole)),
+            Fits::Whole(whole) => {
+                store.snapshots.note(key, whole.snapshot);
+                return Ok(Some(*whole));
+            }
+            Fits::Not if snapshot > Seq::default() => snapshot = Seq::default(),
             Fits::Not => pause(attempt).await,
         }
     }
@@ -96,12 +104,13 @@ pub(crate) async fn events(table: &Table, key: &ConversationKey, after: Seq, lim
     Ok(events)
 }
 
-/// From the end: the snapshot, the saved run, the record, what waits, and the log as far back as the snapshot.
-async fn read_whole(table: &Table, partition: &str) -> Result<Reader, Fault> {
-    let to = format!("{SNAPSHOT}{END}");
+/// From the end: the snapshot, the saved run, the record, what waits, and the log as far back as the snapshot, which reaches at
+/// least to `snapshot`.
+async fn read_whole(table: &Table, partition: &str, snapshot: Seq) -> Result<Reader, Fault> {
+    let (from, to) = (place::log(snapshot.next(), 0), format!("{SNAPSHOT}{END}"));
     let (mut reader, mut after, mut limit) = (Reader::default(), None, FIRST_PAGE);
     loop {
-        let range = Range { partition, from: LOG, to: &to, descending: true, limit: Some(limit), after };
+        let range = Range { partition, from: &from, to: &to, descending: true, limit: Some(limit), after };
         let Page { items, next } = table.query(range).await?;
         for item in &items {
             if reader.take(item)? {
@@ -169,7 +178,10 @@ impl Reader {
 
     fn finish(mut self) -> Result<Fits, Fault> {
         let Some(head) = self.head else { return Ok(Fits::Nothing) };
-        self.commits.iter().rev().flatten().for_each(|event| self.tracker.apply(event));
+        let snapshot = self.tracker.head;
+        let newer = self.commits.iter().rev().flatten().filter(|event| event.seq > snapshot);
+        let has_gap = newer.clone().zip(snapshot.0 + 1..).any(|(event, seq)| event.seq.0 != seq);
+        newer.for_each(|event| self.tracker.apply(event));
         self.inbox.reverse();
         let record = &head.record;
         let fits = record.head == self.tracker.head && record.pending as usize == self.inbox.len() && record.saved == self.saved.is_some();
@@ -177,7 +189,7 @@ impl Reader {
             return Ok(Fits::Not);
         }
         let loaded = Loaded { tracker: self.tracker, saved: self.saved, inbox: self.inbox };
-        Ok(Fits::Whole(Box::new(Whole { head, loaded, lasting: self.lasting })))
+        Ok(Fits::Whole(Box::new(Whole { head, loaded, lasting: self.lasting, snapshot })))
     }
 }
 

@@ -88,7 +88,7 @@ impl Table {
             .set_exclusive_start_key(after)
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         let answer = asked.send().await.map_err(|error| Fault::of(&self.name, &error))?;
-        self.count_read(answer.consumed_capacity.as_ref());
+        self.count_read(answer.consumed_capacity.iter());
         Ok(Page { items: answer.items.unwrap_or_default(), next: answer.last_evaluated_key })
     }
 
@@ -110,7 +110,7 @@ impl Table {
         let asked = self.client.get_item().table_name(&self.name).set_key(Some(at(partition, sort))).consistent_read(true);
         let answer =
             asked.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await.map_err(|error| Fault::of(&self.name, &error))?;
-        self.count_read(answer.consumed_capacity.as_ref());
+        self.count_read(answer.consumed_capacity.iter());
         Ok(answer.item)
     }
 
@@ -130,7 +130,7 @@ impl Table {
                     .send()
                     .await
                     .map_err(|error| Fault::of(&self.name, &error))?;
-                self.count_read(answer.consumed_capacity.iter().flatten().next());
+                self.count_read(answer.consumed_capacity.iter().flatten());
                 items.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
                 left = answer.unprocessed_keys.and_then(|mut left| left.remove(&self.name)).map(|left| left.keys);
             }
@@ -145,12 +145,12 @@ impl Table {
         let asked = self.client.transact_write_items().set_transact_items(Some(items));
         match asked.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await {
             Ok(answer) => {
-                self.count_write(answer.consumed_capacity.iter().flatten().next());
+                self.count_write(answer.consumed_capacity.iter().flatten());
                 Ok(Ok(()))
             }
             Err(error) => match error.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                    self.count_write(None);
+                    self.count_write([]);
                     Ok(Err(cancelled.cancellation_reasons().to_vec()))
                 }
                 Some(_) | None => Err(Fault::of(&self.name, &error)),
@@ -158,18 +158,20 @@ impl Table {
         }
     }
 
-    pub(crate) fn count_read(&self, capacity: Option<&ConsumedCapacity>) {
+    /// Counts a call that read.
+    pub(crate) fn count_read<'c>(&self, capacity: impl IntoIterator<Item = &'c ConsumedCapacity>) {
         self.count(|usage, units| usage.read_units += units, capacity);
     }
 
-    pub(crate) fn count_write(&self, capacity: Option<&ConsumedCapacity>) {
+    /// Counts a call that wrote, or would have.
+    pub(crate) fn count_write<'c>(&self, capacity: impl IntoIterator<Item = &'c ConsumedCapacity>) {
         self.count(|usage, units| usage.write_units += units, capacity);
     }
 
-    fn count(&self, add: impl FnOnce(&mut Usage, f64), capacity: Option<&ConsumedCapacity>) {
+    fn count<'c>(&self, add: impl FnOnce(&mut Usage, f64), capacity: impl IntoIterator<Item = &'c ConsumedCapacity>) {
         let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
         usage.calls += 1;
-        add(&mut usage, capacity.and_then(|capacity| capacity.capacity_units).unwrap_or_default());
+        add(&mut usage, capacity.into_iter().filter_map(|capacity| capacity.capacity_units).sum());
     }
 }
 
