@@ -184,7 +184,8 @@ impl Reader {
         newer.for_each(|event| self.tracker.apply(event));
         self.inbox.reverse();
         let record = &head.record;
-        let fits = record.head == self.tracker.head && record.pending as usize == self.inbox.len() && record.saved == self.saved.is_some();
+        let is_whole = !has_gap && record.head == self.tracker.head;
+        let fits = is_whole && record.pending as usize == self.inbox.len() && record.saved == self.saved.is_some();
         if !fits && !head.deleting {
             return Ok(Fits::Not);
         }
