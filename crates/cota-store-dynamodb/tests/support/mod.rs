@@ -44,7 +44,8 @@ pub(crate) async fn store(sweeps: bool) -> DynamoStore {
     DynamoStore::new(client(), table().await, &Options { sweeps, ..Options::default() })
 }
 
-/// What a client sent, by the name of the operation, repeated attempts among it.
+/// What a client asked for, by the name of the operation. A call that the SDK repeats, as on a machine too busy to answer in
+/// time, is one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wire(Arc<Mutex<Vec<String>>>);
 
@@ -65,7 +66,7 @@ impl Intercept for Wire {
         "wire"
     }
 
-    fn read_before_transmit(
+    fn read_after_serialization(
         &self,
         context: &BeforeTransmitInterceptorContextRef<'_>,
         _: &RuntimeComponents,
