@@ -8,13 +8,14 @@ use std::path::Path;
 use crate::metadata::{Dependency, Kind, Package, Workspace};
 
 const CLI: &str = "cota-cli";
+const LAMBDA: &str = "cota-aws";
 const TESTKIT: &str = "cota-testkit";
 const XTASK: &str = "xtask";
 
 const DRIVER_AND_PURE: &[&str] = &["cota-driver", "cota-core", "cota-config", "cota-protocol"];
 
-/// Where tokio may be a direct dependency, apart from the Lambda functions.
-const ON_TOKIO: &[&str] = &[CLI, "cota-native", "cota-store-dynamodb", "cota-store-sqlite", TESTKIT, XTASK];
+/// Where tokio may be a direct dependency, apart from the functions. What the Lambda functions share is one of them.
+const ON_TOKIO: &[&str] = &[CLI, LAMBDA, "cota-native", "cota-store-dynamodb", "cota-store-sqlite", TESTKIT, XTASK];
 
 /// Every edge of the graph that breaks a rule, one line each: the rule and the edge.
 pub fn check(workspace: &Workspace) -> Vec<String> {
@@ -85,11 +86,12 @@ fn knows(package: &Package) -> Knows {
     match package.name.as_str() {
         "cota-core" => Knows::Only(&[]),
         "cota-config" | "cota-protocol" | "cota-offline" | "cota-driver" => Knows::Only(&["cota-core"]),
+        "cota-embed" => Knows::Only(&["cota-config"]),
         "cota-effects" => Knows::Only(&["cota-driver", "cota-core", "cota-config", "cota-protocol", "cota-offline"]),
         "cota-gateway" | "cota-publish" => Knows::Only(DRIVER_AND_PURE),
         "cota-native" => Knows::Only(&["cota-gateway", "cota-effects", "cota-driver", "cota-core"]),
         store if store.starts_with("cota-store-") => Knows::Only(DRIVER_AND_PURE),
-        CLI | TESTKIT | XTASK => Knows::Every,
+        CLI | LAMBDA | TESTKIT | XTASK => Knows::Every,
         _ => Knows::Unsettled,
     }
 }

@@ -9,6 +9,7 @@
 
 pub mod benchmark;
 pub mod dependencies;
+pub mod lambda;
 pub mod metadata;
 pub mod process;
 pub mod steps;

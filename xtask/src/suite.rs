@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::lambda;
 use crate::process::{self, cargo};
 use crate::steps::{Outcome, Steps};
 use crate::tools;
@@ -54,6 +55,7 @@ pub fn run(root: &Path, extent: Extent) -> bool {
     }
     if extent == Extent::Full {
         steps.run("fuzz targets", || suite.fuzz_targets());
+        steps.run("template", || suite.template());
         steps.run("deny", || suite.deny());
         steps.run("advisories", || suite.advisories());
     }
@@ -107,6 +109,12 @@ impl Suite<'_> {
         // A check links nothing: with a library named, none has to be built, and no C++ compiler is needed.
         command.args(["--target-dir", "target/fuzz"]).env("CUSTOM_LIBFUZZER_PATH", "unused/libfuzzer.a");
         process::run(&mut command)?;
+        Ok(Outcome::Passed)
+    }
+
+    /// AWS's own tools on template.yaml.
+    fn template(&self) -> Result<Outcome> {
+        lambda::validate(self.root)?;
         Ok(Outcome::Passed)
     }
 

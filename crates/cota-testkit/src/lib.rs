@@ -9,6 +9,8 @@
 pub mod client;
 pub mod conformance;
 pub mod harness;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 #[cfg(feature = "server")]
 pub mod llm_server;
 #[cfg(feature = "services")]

@@ -93,7 +93,7 @@ fn installed(root: &Path, wanted: &Program<'_>) -> Result<PathBuf> {
 }
 
 /// Where slow tools are kept between runs: `COTA_TOOLS`, else a folder in the user's cache.
-fn cache() -> Result<PathBuf> {
+pub(crate) fn cache() -> Result<PathBuf> {
     let folder = |name| std::env::var_os(name).map(PathBuf::from);
     folder("COTA_TOOLS")
         .or_else(|| folder("XDG_CACHE_HOME").map(|cache| cache.join("cota-tools")))

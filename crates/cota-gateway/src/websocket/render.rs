@@ -5,6 +5,7 @@ use cota_core::event::{ActionRecord, Event, EventBody, InboxMessage, ResultItem,
 use cota_core::ids::{ConversationId, MessageId};
 use cota_core::tracker::RECEIVER_BOT;
 use cota_core::turn::Fragment;
+use cota_protocol::problem::Code;
 use cota_protocol::websocket::{Actor, Message, ServerFrame};
 
 use crate::answer::no_answer;
@@ -93,6 +94,13 @@ pub(super) fn unanswered(end: &TurnEnd) -> impl Iterator<Item = ServerFrame> {
         let problem = no_answer(end.outcome, id)?;
         Some(ServerFrame::Error { code: problem.code, message: problem.detail, message_id: Some(id.clone()), retry_after: None })
     })
+}
+
+/// What a room is told when its conversation was forgotten.
+#[must_use]
+pub fn forgotten(session: &ConversationId) -> ServerFrame {
+    let message = format!("the session {session} was forgotten; the next message begins it anew");
+    ServerFrame::Error { code: Code::NotFound, message, message_id: None, retry_after: None }
 }
 
 /// A piece of a reply that is not committed yet.

@@ -7,7 +7,6 @@ use futures_util::stream::BoxStream;
 use cota_core::bot::USER_UTTER;
 use cota_core::event::{ActionRecord, Event, EventBody, ResultItem};
 use cota_core::ids::{ConversationId, MessageId, SenderId, Seq};
-use cota_protocol::problem::Code;
 use cota_protocol::websocket::ServerFrame;
 
 use super::render;
@@ -73,8 +72,7 @@ impl Room {
                 self.expected.clear();
                 self.accepted.clear();
                 self.recorded.clear();
-                let message = format!("the session {} was forgotten; the next message begins it anew", self.session);
-                frames.push_back(ServerFrame::Error { code: Code::NotFound, message, message_id: None, retry_after: None });
+                frames.push_back(render::forgotten(&self.session));
             }
         }
     }

@@ -1,0 +1,69 @@
+use lambda_runtime::Diagnostic;
+
+use cota_driver::store::StoreError;
+
+use crate::aws::CallError;
+use crate::bundles::BundlesError;
+use crate::doorbell::BadRing;
+
+/// Why a function cannot start, or an invocation came to nothing. Its name is what Lambda calls the error's type.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// A setting is missing or wrong.
+    #[error("{0}")]
+    Settings(String),
+    /// No bot can be served.
+    #[error(transparent)]
+    Bundles(#[from] BundlesError),
+    /// A secret could not be read.
+    #[error("the secret that {variable} names could not be read: {source}")]
+    Secret {
+        /// The environment variable.
+        variable: String,
+        /// Why not.
+        source: CallError,
+    },
+    /// The store cannot serve.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A message of the queue is no doorbell.
+    #[error(transparent)]
+    BadRing(#[from] BadRing),
+    /// A doorbell that was to wake somebody later was lost.
+    #[error("the queue did not take a doorbell; this one is to come again")]
+    LostBell,
+    /// The queue did not take a doorbell.
+    #[error("a doorbell could not be rung: {0}")]
+    Doorbell(CallError),
+    /// The invocation's own event has another shape than its source promises.
+    #[error("the event is none of {source_name}: {fault}")]
+    Event {
+        /// Where it should have come from.
+        source_name: &'static str,
+        /// What is wrong with it.
+        fault: String,
+    },
+}
+
+impl Failure {
+    /// The name of its kind, for whoever matches on it.
+    #[must_use]
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Settings(_) => "Cota.Settings",
+            Self::Bundles(_) => "Cota.Bundles",
+            Self::Secret { .. } => "Cota.Secret",
+            Self::Store(_) => "Cota.Store",
+            Self::BadRing(_) => "Cota.BadRing",
+            Self::LostBell => "Cota.LostBell",
+            Self::Doorbell(_) => "Cota.Doorbell",
+            Self::Event { .. } => "Cota.Event",
+        }
+    }
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        Self { error_type: failure.kind().to_owned(), error_message: failure.to_string() }
+    }
+}

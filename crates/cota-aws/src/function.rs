@@ -1,0 +1,217 @@
+//! What each function begins with: its settings, its secrets, its bots, its store, its host.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lambda_runtime::Context;
+use tokio::sync::OnceCell;
+
+use cota_core::ids::Timestamp;
+use cota_driver::http::HttpSend;
+use cota_driver::ledger::{Ledger, MemoryLedger};
+use cota_driver::memory::MemoryStore;
+use cota_driver::ports::{Bots, Clock};
+use cota_driver::store::Store;
+use cota_effects::StandardEffects;
+use cota_gateway::{Access, Gateway, Options};
+use cota_native::{LazyHttp, unique_holder};
+use cota_store_dynamodb::DynamoStore;
+use tracing::level_filters::LevelFilter;
+
+use crate::aws::{Credentials, JsonService, Place, Signed};
+use crate::bundles::Bundles;
+use crate::clock::WallClock;
+use crate::connections::{FanOut, Post, Register};
+use crate::doorbell::{Bells, Queue};
+use crate::failure::Failure;
+use crate::host::{FunctionHost, Ports, Role};
+use crate::invocation::Present;
+use crate::meter::Meter;
+use crate::secrets::{self, Vaults};
+use crate::settings::{Environment, Settings, StorePlace};
+use crate::{identity, log};
+
+/// A function that is ready for its first invocation.
+pub(crate) struct Function {
+    pub(crate) host: Arc<FunctionHost>,
+    pub(crate) bells: Arc<Bells>,
+    pub(crate) present: Arc<Present>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Where there is a WebSocket API.
+    pub(crate) fan_out: Option<FanOut>,
+    pub(crate) meter: Arc<Meter>,
+    options: Options,
+    /// A gateway for each name that AWS has reached the function under.
+    gateways: Mutex<Vec<(Option<String>, Gateway)>>,
+}
+
+/// The names that gateways are kept for: a Function URL, a REST API, and a domain of one's own.
+const MOST_NAMES: usize = 8;
+
+/// A function that is got ready when its environment starts, and once more at an invocation where that failed.
+pub(crate) struct Opening {
+    role: Role,
+    function: OnceCell<Function>,
+}
+
+impl Opening {
+    /// Begins to get ready; a failure is logged, and told at the first invocation.
+    pub(crate) async fn begin(role: Role) -> Self {
+        let opening = Self { role, function: OnceCell::new() };
+        if let Err(failure) = opening.function().await {
+            log::begin(LevelFilter::INFO);
+            tracing::error!(kind = failure.kind(), error = %failure, "the function is not ready");
+        }
+        opening
+    }
+
+    /// The function.
+    pub(crate) async fn function(&self) -> Result<&Function, Failure> {
+        self.function.get_or_try_init(|| Function::open(self.role)).await
+    }
+}
+
+impl Function {
+    /// Gets everything ready.
+    pub(crate) async fn open(role: Role) -> Result<Self, Failure> {
+        let mut environment = Environment::of_process();
+        let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
+        let http: Arc<dyn HttpSend> = Arc::<LazyHttp>::default();
+        let aws = Aws::of(&environment, &http);
+        let aws = || aws.as_ref().map_err(|missing| Failure::Settings(missing.clone()));
+        if secrets::are_referred_to(&environment) {
+            let vaults = aws()?.vaults()?;
+            secrets::resolve(&mut environment, &vaults).await?;
+        }
+        let settings = Settings::of(&environment)?;
+        log::begin(settings.log_level);
+        let present = Arc::new(Present::new(settings.turn));
+        let Stores { store, ledger, meter } = stores(&settings)?;
+        let queue = settings.queue.clone().map(|url| aws()?.queue(url)).transpose()?;
+        let bells = Bells::new(queue, Arc::clone(&present), Arc::clone(&clock));
+        let fan_out = match settings.connections.clone() {
+            None => None,
+            Some(endpoint) => Some(FanOut {
+                register: Register::new(Arc::clone(&ledger), Arc::clone(&clock)),
+                post: Post::new(aws()?.signed(), endpoint, Arc::clone(&clock)),
+                store: Arc::clone(&store),
+                clock: Arc::clone(&clock),
+                present: Arc::clone(&present),
+            }),
+        };
+        let (variable, budget_ms) = (|name: &str| environment.get(name), present.budget_ms());
+        let bundles = Arc::new(match &settings.bundles {
+            Some(folder) => Bundles::open(folder, &variable, budget_ms)?,
+            None => Bundles::built_in(&variable, budget_ms)?,
+        });
+        let effects = Arc::new(StandardEffects::new(Arc::clone(&http), Arc::clone(&clock)));
+        if role != Role::Accepts {
+            bundles.all().for_each(|bot| effects.warm(bot));
+        }
+        let holder = unique_holder();
+        let access = identity::access(&environment, ledger, Arc::clone(&clock), http)?;
+        if matches!(access, Access::Off) {
+            tracing::warn!("callers are not identified: everybody may read and write every conversation");
+        }
+        let options = Options {
+            access,
+            hosts: settings.hosts,
+            request_ms: present.budget_ms(),
+            ..Options::new(Arc::clone(&clock), holder.0.clone())
+        };
+        let host = FunctionHost::new(Ports {
+            store,
+            effects,
+            clock: Arc::clone(&clock),
+            bots: Arc::clone(&bundles) as Arc<dyn Bots>,
+            holder,
+            bells: Arc::clone(&bells),
+            present: Arc::clone(&present),
+            fan_out: fan_out.clone(),
+            role,
+        });
+        Ok(Self { host, bells, present, clock, fan_out, meter: Arc::new(meter), options, gateways: Mutex::default() })
+    }
+
+    /// An invocation begins.
+    pub(crate) fn begin(&self, context: &Context) {
+        self.present.begin(self.clock.now(), Timestamp(context.deadline));
+    }
+
+    /// How callers are known.
+    pub(crate) fn access(&self) -> &Access {
+        &self.options.access
+    }
+
+    /// The gateway of a function that AWS has reached under this name: pages of it may use it.
+    pub(crate) fn gateway(&self, domain: Option<&str>) -> Gateway {
+        let mut gateways = self.gateways.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, gateway)) = gateways.iter().find(|(name, _)| name.as_deref() == domain) {
+            return gateway.clone();
+        }
+        let mut options = self.options.clone();
+        options.instance = format!("{}-{}", gateways.len(), options.instance);
+        options.hosts.extend(domain.map(str::to_owned));
+        let gateway = Gateway::new(Arc::clone(&self.host) as _, options);
+        if gateways.len() < MOST_NAMES {
+            gateways.push((domain.map(str::to_owned), gateway.clone()));
+        }
+        gateway
+    }
+}
+
+/// AWS's services, as far as this process may call them.
+struct Aws {
+    place: Place,
+    signed: Arc<Signed>,
+}
+
+impl Aws {
+    /// Whatever is missing is named.
+    fn of(environment: &Environment, http: &Arc<dyn HttpSend>) -> Result<Self, String> {
+        let missing = |what: &str| format!("{what}: on Lambda they are set, elsewhere set them yourself");
+        let place = Place::of(environment).ok_or_else(|| missing("the variable AWS_REGION is missing"))?;
+        let credentials = Credentials::of(environment).ok_or_else(|| missing("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are missing"))?;
+        let signed = Arc::new(Signed::new(Arc::clone(http), credentials, place.region.clone()));
+        Ok(Self { place, signed })
+    }
+
+    fn signed(&self) -> Arc<Signed> {
+        Arc::clone(&self.signed)
+    }
+
+    fn vaults(&self) -> Result<Vaults, Failure> {
+        let url = |service| self.place.service(service).map_err(Failure::Settings);
+        Ok(Vaults {
+            ssm: JsonService::ssm(self.signed(), url("ssm")?),
+            secrets_manager: JsonService::secrets_manager(self.signed(), url("secretsmanager")?),
+        })
+    }
+
+    fn queue(&self, url: url::Url) -> Result<Queue, Failure> {
+        let endpoint = self.place.service("sqs").map_err(Failure::Settings)?;
+        Ok(Queue { sqs: JsonService::sqs(self.signed(), endpoint), url })
+    }
+}
+
+/// What is kept in one place: the conversations, and the small records beside them.
+struct Stores {
+    store: Arc<dyn Store>,
+    ledger: Arc<dyn Ledger>,
+    meter: Meter,
+}
+
+fn stores(settings: &Settings) -> Result<Stores, Failure> {
+    match &settings.store {
+        StorePlace::Memory => {
+            let (store, ledger) = (Arc::new(MemoryStore::new()), Arc::<MemoryLedger>::default());
+            Ok(Stores { store, ledger, meter: Meter::default() })
+        }
+        StorePlace::DynamoDb(table) => {
+            let client = cota_store_dynamodb::client_from_environment().map_err(|error| Failure::Settings(error.to_string()))?;
+            // A doorbell of the queue is durable itself: nothing need be swept.
+            let options = cota_store_dynamodb::Options { retention: settings.retention, sweeps: false };
+            let store = Arc::new(DynamoStore::new(client, table, &options));
+            Ok(Stores { store: Arc::clone(&store) as _, ledger: Arc::clone(&store) as _, meter: Meter::new(store) })
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What happens, as JSON lines that CloudWatch reads: logs on standard error, metrics in its embedded format on standard output.
+//!
+//! Nothing that people said and no key is in them.
+
+use std::io::{self, Write as _};
+
+use serde_json::{Value as Json, json};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use cota_core::event::{TurnEnd, TurnOutcome};
+use cota_core::ids::{ConversationKey, RunId, Timestamp};
+
+/// What the targets of this project's crates begin with. Libraries are left out: they might log addresses with keys in them.
+const OURS: &str = "cota";
+/// The namespace of the metrics.
+const NAMESPACE: &str = "COTA";
+const COUNTS: [&str; 5] = ["Turns", "Fallbacks", "LlmCalls", "PromptTokens", "CompletionTokens"];
+
+/// Begins to log; only the first call in a process counts.
+pub(crate) fn begin(level: LevelFilter) {
+    let layer = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false).with_writer(io::stderr);
+    let ours = layer.with_filter(Targets::new().with_target(OURS, level));
+    // Fails where somebody logs already.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(ours));
+}
+
+/// Counts a turn that ended.
+pub(crate) fn turn_ended(key: &ConversationKey, run: &RunId, end: &TurnEnd, now: Timestamp) {
+    let line = measured(key, run, end, now);
+    // A log that nobody takes must not end a turn.
+    let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+fn measured(key: &ConversationKey, run: &RunId, end: &TurnEnd, now: Timestamp) -> Json {
+    let unit = |name: &&str| json!({"Name": name, "Unit": "Count"});
+    let mut metrics: Vec<Json> = COUNTS.iter().map(unit).collect();
+    metrics.push(json!({"Name": "TurnMs", "Unit": "Milliseconds"}));
+    json!({
+        "_aws": {
+            "Timestamp": now.0,
+            "CloudWatchMetrics": [{"Namespace": NAMESPACE, "Dimensions": [["Bot"]], "Metrics": metrics}],
+        },
+        "Bot": key.bot,
+        "Turns": 1,
+        "Fallbacks": u8::from(end.outcome == TurnOutcome::Fallback),
+        "TurnMs": end.usage.ms,
+        "LlmCalls": end.usage.llm_calls,
+        "PromptTokens": end.usage.prompt_tokens,
+        "CompletionTokens": end.usage.completion_tokens,
+        "conversation": key.id,
+        "run": run,
+    })
+}

@@ -1,0 +1,27 @@
+//! The functions' programs. They are packages of their own, so cargo is asked to build them, with their failpoints.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+static FOLDER: LazyLock<PathBuf> = LazyLock::new(build);
+
+/// The program of a function.
+pub(crate) fn program(function: &str) -> PathBuf {
+    FOLDER.join(function)
+}
+
+fn build() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // This test is target/debug/deps/functions-...
+    let this = std::env::current_exe().unwrap();
+    let folder = this.parent().and_then(Path::parent).unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(&root).args(["build", "--quiet", "--features", "failpoints", "--target-dir"]).arg(folder.parent().unwrap());
+    for function in ["api", "turn", "websocket"] {
+        cargo.args(["--package", &format!("cota-function-{function}")]);
+    }
+    let status = cargo.status().expect("cargo runs this test, so it can be started");
+    assert!(status.success(), "the functions do not build: {status}");
+    folder.to_owned()
+}

@@ -1,0 +1,46 @@
+//! A folder of bundles, as a deployment package has it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cota_config::{Bundle, Files};
+use tempfile::TempDir;
+
+/// Bundles in a folder that goes with the test.
+pub(crate) struct Bundles(TempDir);
+
+impl Bundles {
+    /// Bundles of these bots' folders.
+    pub(crate) fn of(bots: &[PathBuf]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (n, bot) in bots.iter().enumerate() {
+            let name = bot.file_name().unwrap().to_str().unwrap();
+            let mut files = Files::new();
+            read(bot, bot, &mut files);
+            fs::write(folder.path().join(format!("{n}-{name}.json")), Bundle::of(&files, name).to_json()).unwrap();
+        }
+        Self(folder)
+    }
+
+    /// Bundles of the example bots.
+    pub(crate) fn of_examples(names: &[&str]) -> Self {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+        Self::of(&names.iter().map(|name| examples.join(name)).collect::<Vec<_>>())
+    }
+
+    pub(crate) fn folder(&self) -> String {
+        self.0.path().display().to_string()
+    }
+}
+
+fn read(root: &Path, folder: &Path, files: &mut Files) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read(root, &path, files);
+        } else if path.extension().is_some_and(|extension| extension == "yml") {
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            files.insert(name, fs::read_to_string(&path).unwrap());
+        }
+    }
+}
