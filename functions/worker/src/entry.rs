@@ -14,7 +14,7 @@ use cota_gateway::{Access, Gateway, Options, problem, socketio, websocket};
 use cota_protocol::problem::{Code, Problem};
 
 use crate::access::access;
-use crate::bots::Deployed;
+use crate::bots;
 use crate::effects::effects;
 use crate::platform::{self, PlatformClock, PlatformSpawn, random_name};
 use crate::remote::{Objects, RemoteConversations};
@@ -39,6 +39,7 @@ async fn fetch(request: HttpRequest, env: Env, _context: Context) -> worker::Res
             return Ok(problem(&Problem::new(Code::IdentityUnavailable, error.to_string())));
         }
     };
+    bots::current(&env).await;
     let gateway = gateway(&env, access, host)?;
     match request.uri().path() {
         websocket::PATH => upgrade::open(&gateway, &env, request.into_parts().0).await,
@@ -63,7 +64,7 @@ fn gateway(env: &Env, access: Access, host: String) -> worker::Result<Gateway> {
         store: Arc::new(MemoryStore::new()),
         effects: effects() as _,
         clock: Arc::clone(&clock) as _,
-        bots: Deployed::of(env) as _,
+        bots: bots::known(env) as _,
         spawn: Arc::new(PlatformSpawn),
         holder: Holder(name.clone()),
     };

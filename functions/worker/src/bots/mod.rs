@@ -1,48 +1,43 @@
-//! The bots of the deployment: those that were built in.
+//! The bots of the deployment: those that were built in, and what is published of them in Workers KV.
 
 mod bundled;
+mod published;
 
 use std::sync::{Arc, OnceLock};
 
 use worker::Env;
+use worker::send::{SendFuture, SendWrapper};
 
-use cota_core::bot::Bot;
-use cota_core::ids::{BotDigest, BotName};
-use cota_driver::ports::Bots;
+use cota_driver::ports::Clock as _;
+use cota_publish::{Built, PublishedBots, Reading};
 
+use crate::platform::PlatformClock;
 use crate::settings::setting;
 
-/// The bots, the default one first.
-#[derive(Debug)]
-pub(crate) struct Deployed {
-    bots: Vec<(BotName, Arc<Bot>)>,
+/// How often an isolate looks for newer versions at most, in milliseconds.
+const LOOK_MS: u64 = 5_000;
+
+/// The bots of this isolate, loaded on first use, and as they are published by now. Variables of their files are those of the
+/// Worker.
+pub(crate) async fn current(env: &Env) -> Arc<PublishedBots> {
+    let bots = known(env);
+    SendFuture::new(bots.look(PlatformClock.now())).await;
+    bots
 }
 
-impl Deployed {
-    /// The bots of this isolate, loaded on first use. Variables of their files are those of the Worker.
-    pub(crate) fn of(env: &Env) -> Arc<Self> {
-        static DEPLOYED: OnceLock<Arc<Deployed>> = OnceLock::new();
-        Arc::clone(DEPLOYED.get_or_init(|| {
-            let mut bots = bundled::load(env);
-            if let Some(name) = setting(env, "COTA_DEFAULT_BOT") {
-                // A stable sort keeps the others in the order of the build.
-                bots.sort_by_key(|(known, _)| known.as_str() != name);
-            }
-            Arc::new(Self { bots })
-        }))
-    }
+/// The bots as this isolate has them.
+pub(crate) fn known(env: &Env) -> Arc<PublishedBots> {
+    static BOTS: OnceLock<Arc<PublishedBots>> = OnceLock::new();
+    Arc::clone(BOTS.get_or_init(|| Arc::new(open(env))))
 }
 
-impl Bots for Deployed {
-    fn current(&self, name: &BotName) -> Option<Arc<Bot>> {
-        self.bots.iter().find(|(known, _)| known == name).map(|(_, bot)| Arc::clone(bot))
+fn open(env: &Env) -> PublishedBots {
+    let mut built: Vec<Built> = bundled::load(env);
+    if let Some(name) = setting(env, "COTA_DEFAULT_BOT") {
+        // A stable sort keeps the others in the order of the build.
+        built.sort_by_key(|bot| bot.name.as_str() != name);
     }
-
-    fn pinned(&self, name: &BotName, digest: &BotDigest) -> Option<Arc<Bot>> {
-        self.current(name).filter(|bot| bot.digest() == digest)
-    }
-
-    fn names(&self) -> Vec<BotName> {
-        self.bots.iter().map(|(name, _)| name.clone()).collect()
-    }
+    let variables = SendWrapper(env.clone());
+    let load = move |bundle| bundled::read(bundle, &variables);
+    PublishedBots::new(Reading { source: published::source(env), load: Box::new(load), every_ms: LOOK_MS }, built)
 }

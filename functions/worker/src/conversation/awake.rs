@@ -8,7 +8,7 @@ use cota_driver::store::Holder;
 
 use super::doorbell::AlarmDoorbell;
 use super::members::Members;
-use crate::bots::Deployed;
+use crate::bots;
 use crate::effects::effects;
 use crate::platform::{PlatformClock, PlatformSpawn, random_name};
 use crate::settings;
@@ -35,7 +35,7 @@ impl Awake {
             store: Arc::clone(&store) as _,
             effects: effects() as _,
             clock: Arc::new(PlatformClock),
-            bots: Deployed::of(env) as _,
+            bots: bots::known(env) as _,
             spawn: Arc::new(PlatformSpawn),
             holder,
         };

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
+use crate::bots;
 use crate::platform;
 use crate::wire::Call;
 use awake::Awake;
@@ -36,6 +37,8 @@ impl DurableObject for ConversationObject {
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
         let call: Call = request.json().await?;
+        // The next turn takes what is published by now.
+        bots::current(&self.env).await;
         let awake = self.awake()?;
         answers::answer(&awake, call).await
     }

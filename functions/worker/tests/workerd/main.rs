@@ -15,6 +15,7 @@ mod chat;
 mod isolation;
 mod kills;
 mod on_busy;
+mod published;
 mod sockets;
 mod store;
 mod support;

@@ -1,6 +1,7 @@
 //! What the tests share: the Worker built once, a workerd that runs it, a limit for hangs.
 
 mod build;
+mod namespace;
 mod workerd;
 
 use std::future::Future;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use cota_testkit::llm_server::{LlmServer, Settings};
 
 pub(crate) use cota_testkit::client::{Record, Socket, http, socket};
+pub(crate) use namespace::Namespace;
 pub(crate) use workerd::Workerd;
 
 /// Where no model is.

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::build;
 use super::http::{self, Response};
+use super::namespace::Namespace;
 
 const READY: Duration = Duration::from_secs(60);
 
@@ -31,6 +32,11 @@ impl Workerd {
 
     /// Starts one with these variables.
     pub(crate) async fn start_with(variables: &[(&str, &str)]) -> Self {
+        Self::start_over(variables, None).await
+    }
+
+    /// Starts one with these variables, and with bots that are published in a namespace.
+    pub(crate) async fn start_over(variables: &[(&str, &str)], bots: Option<&Namespace>) -> Self {
         // Memory, where there is such a disk: what is tried is not the disk's speed.
         let memory = Path::new("/dev/shm");
         let home = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
@@ -39,7 +45,7 @@ impl Workerd {
             fs::copy(build::modules().join(module), home.path().join(module)).unwrap();
         }
         fs::create_dir(home.path().join("disk")).unwrap();
-        fs::write(home.path().join("config.capnp"), config(home.path(), port, variables)).unwrap();
+        fs::write(home.path().join("config.capnp"), config(home.path(), port, variables, bots)).unwrap();
         let child = spawn(&home);
         let workerd = Self { child, home, port, address: format!("127.0.0.1:{port}") };
         workerd.ready().await;
@@ -106,8 +112,14 @@ fn log(home: &TempDir) -> PathBuf {
 }
 
 /// What wrangler.toml says, in workerd's own words.
-fn config(home: &Path, port: u16, variables: &[(&str, &str)]) -> String {
+fn config(home: &Path, port: u16, variables: &[(&str, &str)], bots: Option<&Namespace>) -> String {
     let variables: String = variables.iter().map(|(name, value)| format!("    (name = {name:?}, text = {value:?}),\n")).collect();
+    let (service, binding) = bots.map_or_else(Default::default, |bots| {
+        (
+            format!("    (name = \"bots\", external = (address = {:?}, http = ())),\n", bots.address),
+            "    (name = \"BOTS\", kvNamespace = \"bots\"),\n".to_owned(),
+        )
+    });
     format!(
         r#"using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
@@ -115,7 +127,7 @@ const config :Workerd.Config = (
     (name = "main", worker = .main),
     (name = "internet", network = (allow = ["public", "private"])),
     (name = "disk", disk = (path = "{disk}", writable = true)),
-  ],
+{service}  ],
   sockets = [(name = "http", address = "127.0.0.1:{port}", http = (), service = "main")],
 );
 const main :Workerd.Worker = (
@@ -136,7 +148,7 @@ const main :Workerd.Worker = (
     (name = "CONNECTIONS", durableObjectNamespace = "ConnectionObject"),
     (name = "LEDGER", durableObjectNamespace = "LedgerObject"),
     (name = "TRIED", durableObjectNamespace = "TriedObject"),
-{variables}  ],
+{binding}{variables}  ],
 );
 "#,
         disk = home.join("disk").display(),
