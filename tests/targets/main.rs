@@ -1,0 +1,93 @@
+//! The same conversations on every target: the tests of the bots in [`BOTS`] pass, and the record of what is said is the same byte for
+//! byte, apart from its times. Ids are the same as well: they come from the conversation and its messages.
+//!
+//! A target is one line in [`TARGETS`].
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails where it stands")]
+
+mod record;
+#[path = "../../crates/cota-cli/tests/proofs/support/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "these tests use a part of it")]
+mod support;
+
+use std::any::Any;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cota_testkit::services::upstash::Upstash;
+use support::{Cota, Store};
+
+/// The example bots that every target serves together; the first is the default one.
+const BOTS: [&str; 1] = ["weather"];
+
+/// Somewhere to serve bots.
+struct Target {
+    name: &'static str,
+    start: fn() -> Running,
+}
+
+const TARGETS: [Target; 4] = [
+    Target { name: "cota run, in memory", start: || local(&Store::Memory, ()) },
+    Target { name: "cota run, SQLite", start: sqlite },
+    Target { name: "cota run, Upstash Redis", start: upstash },
+    Target { name: "cota run, DynamoDB", start: || local(&Store::DynamoDb("targets".to_owned()), ()) },
+];
+
+/// A target that serves the bots until it is dropped.
+struct Running {
+    /// `host:port`.
+    address: String,
+    /// What serves, and what that needs, in the order of their ends.
+    _parts: (Box<dyn Any>, Box<dyn Any>),
+}
+
+fn local(store: &Store, needs: impl Any) -> Running {
+    let bots = BOTS.map(|bot| example(bot).display().to_string());
+    let cota = Cota::start(&bots.each_ref().map(String::as_str), store, "http://127.0.0.1:1/v1");
+    Running { address: cota.address.clone(), _parts: (Box::new(cota), Box::new(needs)) }
+}
+
+fn sqlite() -> Running {
+    let folder = tempfile::tempdir().unwrap();
+    local(&Store::Sqlite(folder.path().join("cota.db")), folder)
+}
+
+fn upstash() -> Running {
+    let upstash = Upstash::start();
+    local(&Store::Upstash(upstash.url()), upstash)
+}
+
+#[test]
+fn the_bots_tests_pass_and_their_conversations_are_the_same_on_every_target() {
+    let mut first: Option<(&str, record::Records)> = None;
+    for Target { name, start } in &TARGETS {
+        let running = start();
+        for bot in BOTS {
+            passes_its_tests(name, bot, &running.address);
+        }
+        let mut records = record::Records::new();
+        support::run(async {
+            for bot in BOTS {
+                records.extend(record::all(&running.address, bot, &example(bot)).await);
+            }
+        });
+        assert!(records.len() > BOTS.len(), "{name}: {} conversations", records.len());
+        println!("{name}: {} conversations", records.len());
+        match &first {
+            None => first = Some((name, records)),
+            Some((other, expected)) => record::assert_same((other, expected), (name, &records)),
+        }
+    }
+}
+
+/// Runs the bot's own tests against a target.
+fn passes_its_tests(target: &str, bot: &str, address: &str) {
+    let mut test = Command::new(env!("CARGO_BIN_EXE_cota"));
+    let output = test.arg("test").arg(example(bot)).args(["--target", &format!("http://{address}")]).output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.contains(", 0 failed"), "{target}: {bot}\n{said}");
+}
+
+fn example(bot: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(bot)
+}
