@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use cota_config::{Diagnostic, Severity};
+use cota_config::{Diagnostic, LoadedTask, Severity};
 
 use crate::failure::Failure;
-use crate::native::{BotPath, Folders, OpenBotsError, Opened, ReadError};
+use crate::native::{BotPath, Folders, OpenBotsError, Opened, ReadError, TaskPath};
 use crate::output::{Paint, tell};
 
 /// The bots at these places; at none, those in the working directory.
@@ -24,6 +24,13 @@ pub(crate) fn find(places: &[PathBuf]) -> Result<Vec<BotPath>, Failure> {
     Ok(found)
 }
 
+/// The tasks among these places, and the other places. At none, the working directory is looked at.
+pub(crate) fn split_tasks(places: Vec<PathBuf>) -> (Vec<TaskPath>, Vec<PathBuf>) {
+    let places = if places.is_empty() { vec![PathBuf::from(".")] } else { places };
+    let (tasks, others): (Vec<PathBuf>, Vec<PathBuf>) = places.into_iter().partition(|place| TaskPath::at(place).is_some());
+    (tasks.iter().filter_map(|place| TaskPath::at(place)).collect(), others)
+}
+
 /// The one bot at a place.
 pub(crate) fn find_one(place: &Path) -> Result<BotPath, Failure> {
     let found = BotPath::find(place)?;
@@ -34,6 +41,19 @@ pub(crate) fn find_one(place: &Path) -> Result<BotPath, Failure> {
             Err(Failure::usage(format!("there are several bots at {}; name one: {}", place.display(), names.join(", "))))
         }
     }
+}
+
+/// Loads a task. What is wrong with it is told on standard error.
+pub(crate) fn load_task(path: &TaskPath) -> Result<LoadedTask, Failure> {
+    let loaded = path.load()?;
+    for diagnostic in placed_in(path.path(), &loaded.diagnostics).iter().filter(|diagnostic| diagnostic.severity != Severity::Notice) {
+        tell(format_args!("{diagnostic}\n"));
+    }
+    if loaded.task.is_some() {
+        return Ok(loaded);
+    }
+    let summary = cota_config::summary(&loaded.diagnostics);
+    Err(Failure::input(format!("the task at {} does not load: {summary}", path.path().display())))
 }
 
 /// Loads bots to talk to. What is wrong with each is passed to `tell`.
@@ -79,8 +99,13 @@ pub(crate) fn tell_problems(error: &OpenBotsError, tell: Tell) {
 
 /// The diagnostics with their files as they are reached from the working directory.
 pub(crate) fn placed(path: &BotPath, diagnostics: &[Diagnostic]) -> Vec<Diagnostic> {
+    placed_in(path.path(), diagnostics)
+}
+
+/// The same for a folder.
+pub(crate) fn placed_in(path: &Path, diagnostics: &[Diagnostic]) -> Vec<Diagnostic> {
     let place = |diagnostic: &Diagnostic| {
-        let file = match path.path() {
+        let file = match path {
             folder if folder == Path::new(".") || folder.is_file() => diagnostic.file.clone(),
             folder => folder.join(&diagnostic.file).display().to_string(),
         };

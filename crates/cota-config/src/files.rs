@@ -2,6 +2,10 @@
 
 /// Who the agent is.
 pub(crate) const AGENT: &str = "agent.yml";
+/// What a task is.
+pub(crate) const TASK: &str = "task.yml";
+/// Where a task's agents are.
+pub(crate) const AGENTS: &str = "agents/";
 /// Where its LLMs live.
 pub(crate) const ENDPOINTS: &str = "endpoints.yml";
 
@@ -18,6 +22,11 @@ pub(crate) fn is_policy(path: &str) -> bool {
 /// Whether the bot is made of it, and a bundle holds it.
 pub(crate) fn is_part(path: &str) -> bool {
     path == AGENT || path == ENDPOINTS || is_overlay(path) || is_policy(path)
+}
+
+/// Whether a task is made of it, its agents apart.
+pub(crate) fn is_part_of_task(path: &str) -> bool {
+    path == TASK || path == ENDPOINTS || is_overlay(path)
 }
 
 fn is_overlay(path: &str) -> bool {

@@ -106,6 +106,31 @@ pub(crate) const LLM: Keys = Keys {
 };
 pub(crate) const STORE: Keys =
     Keys { what: "`base_store`", known: &["type", "dialect", "host", "port", "db", "username", "password"], old: &[] };
+pub(crate) const TASK: Keys = Keys {
+    what: "task.yml",
+    known: &[
+        "description",
+        "llm",
+        "prompt",
+        "plans",
+        "max_tokens",
+        "max_concurrent",
+        "max_steps",
+        "max_llm_calls",
+        "max_tokens_total",
+        "max_time_s",
+        "retry",
+        "timeout_s",
+        "finish_when",
+    ],
+    old: &[],
+};
+pub(crate) const RETRY: Keys = Keys { what: "`retry`", known: &["attempts", "backoff_ms"], old: &[] };
+pub(crate) const PLAN_STEP: Keys = Keys {
+    what: "a step of a plan",
+    known: &["name", "agent", "startquery", "dependencies", "when", "after_failure", "retry", "timeout_s"],
+    old: &[("query", Old::Synonym("startquery"))],
+};
 pub(crate) const POLICY_FILE: Keys = Keys { what: "a policy file", known: &["policies", "triggers"], old: &[] };
 pub(crate) const DIALOGUE_EXAMPLE: Keys = Keys { what: "an example", known: &["title", "actions"], old: &[] };
 pub(crate) const RULE: Keys = Keys { what: "a rule", known: &["title", "actions", "during_form"], old: &[] };
@@ -138,6 +163,9 @@ mod tests {
         (&RULE, "policy", "rule"),
         (&STEP, "policy", "step"),
         (&RESULT, "policy", "result"),
+        (&TASK, "task", ""),
+        (&PLAN_STEP, "task", "step"),
+        (&RETRY, "task", "retry"),
         (&TESTS_FILE, "tests", ""),
         (&TEST, "tests", "test"),
         (&TEST_STEP, "tests", "step"),

@@ -9,6 +9,7 @@
 //!
 //! - [`load`] and [`load_bundle`]: the way in. [`Diagnostic`]: what is wrong, and [`codes`] every kind of it.
 //! - [`tests`]: conversation tests. [`export`]: the examples as documents.
+//! - [`load_task`]: a task folder and its agents.
 //! - `agent`, `actions`, `executor`, `endpoints`, `dialogues`: the reader of each part. `keys`: every key of the format.
 
 mod actions;
@@ -40,6 +41,8 @@ mod rules;
 mod secrets;
 mod sources;
 #[cfg(feature = "yaml")]
+mod task;
+#[cfg(feature = "yaml")]
 pub mod tests;
 #[cfg(feature = "yaml")]
 mod yaml;
@@ -51,6 +54,8 @@ use cota_core::bot::Bot;
 pub use bundle::{Bundle, BundleError};
 pub use diagnostic::{Diagnostic, Severity, render, summary};
 pub use endpoints::StoreChoice;
+#[cfg(feature = "yaml")]
+pub use task::{LoadedTask, load_agent, load_task};
 
 use environment::Environment;
 use node::{Node, Span};
@@ -74,6 +79,8 @@ pub enum Target {
 pub struct Options<'o> {
     /// The folder's name: the agent's, where agent.yml gives none.
     pub folder: &'o str,
+    /// The task that the bot is an agent of: its name is then `task/agent`.
+    pub within: Option<&'o str>,
     /// `COTA_ENV`: which `endpoints.<env>.yml` is laid over endpoints.yml.
     pub environment: Option<&'o str>,
     /// Where the bot is to run.
@@ -86,7 +93,7 @@ impl<'o> Options<'o> {
     /// A bot of a folder that runs on this machine.
     #[must_use]
     pub fn new(folder: &'o str) -> Self {
-        Self { folder, environment: None, target: Target::Local, variables_may_come_later: false }
+        Self { folder, within: None, environment: None, target: Target::Local, variables_may_come_later: false }
     }
 }
 

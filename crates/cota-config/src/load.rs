@@ -109,7 +109,11 @@ fn system(agent: &Fields<'_>, options: &Options<'_>, report: &mut Report<'_>) ->
     let span = fields.as_ref().and_then(|fields| fields.get("name")).map_or(agent.span, |node| node.span);
     let from_folder = written.is_none();
     let name = written.unwrap_or_else(|| options.folder.to_owned());
-    let name = match BotName::new(name.trim()) {
+    let name = match options.within {
+        Some(task) => format!("{task}/{}", name.trim()),
+        None => name.trim().to_owned(),
+    };
+    let name = match BotName::new(name) {
         Ok(name) => Some(name),
         Err(invalid) => {
             report.add(&codes::WRONG_VALUE, span, || {
@@ -181,7 +185,7 @@ fn check_examples(examples: &[Placed], actions: &[Action], agent: Span, report: 
 }
 
 /// endpoints.yml with the environment's file laid over it and its variables filled in.
-fn endpoints(trees: &mut Trees, agent: Span, env: &Environment<'_>, options: &Options<'_>, report: &mut Report<'_>) -> Node {
+pub(crate) fn endpoints(trees: &mut Trees, agent: Span, env: &Environment<'_>, options: &Options<'_>, report: &mut Report<'_>) -> Node {
     let mut below = trees.remove(files::ENDPOINTS).unwrap_or_else(|| Node::new(Value::Null, agent.whole_file()));
     if let Some(environment) = options.environment {
         let path = files::endpoints_of(environment);

@@ -11,6 +11,7 @@
 //! - [`store`]: the store contract. [`claim`]: its rules. [`memory`]: the store of tests and tools.
 //! - [`ledger`]: small records beside the conversations, such as API keys.
 //! - [`failpoint`]: where a crash test ends the process.
+//! - [`task`]: driving a task, whose steps are messages to its agents.
 //! - [`ports`]: effects, clock, doorbell, bots, spawn. [`http`]: the port to services, with [`address`] as its gate.
 //! - [`conversation`]: accepting and driving, on any target. [`host`]: the whole in one process, with its subscribers.
 
@@ -28,6 +29,7 @@ mod play;
 pub mod ports;
 mod signals;
 pub mod store;
+pub mod task;
 
 pub use cache::TrackerCache;
 pub use signals::Signals;

@@ -45,8 +45,8 @@ pub(crate) struct Played {
 
 /// What the machine waits for.
 enum Heard {
-    /// A newer message takes the turn's place.
-    Nudged,
+    /// A newer message takes the turn's place, or somebody asked to stop.
+    Stopped(CancelReason),
     /// It is time for a tick or a renewal.
     Time,
     /// A streamed piece.
@@ -85,8 +85,8 @@ impl<'d> Play<'d> {
         let mut under_way = UnderWay { futures: FuturesUnordered::new(), effects: Vec::new(), pieces_in, pieces, renew_at, timer: None };
         let mut last = None;
         // Before it does anything more: a run that was parked might park once more instead.
-        if self.is_superseded().now_or_never().is_some() {
-            self.supersede()?;
+        if let Some(reason) = self.is_stopped().now_or_never() {
+            self.stop(reason)?;
         }
         loop {
             let until = loop {
@@ -103,7 +103,7 @@ impl<'d> Play<'d> {
                 }
             };
             match self.wait(until, &mut under_way).await {
-                Heard::Nudged => self.supersede()?,
+                Heard::Stopped(reason) => self.stop(reason)?,
                 Heard::Time => {
                     let now = self.now();
                     if now >= under_way.renew_at {
@@ -142,9 +142,9 @@ impl<'d> Play<'d> {
         let wake_at = until.map_or(under_way.renew_at, |until| until.min(under_way.renew_at));
         let timer = under_way.timer.take().filter(|(at, _)| *at == wake_at);
         let (_, time) = under_way.timer.insert(timer.unwrap_or_else(|| (wake_at, self.driver.clock.sleep_until(wake_at))));
-        let mut nudged = std::pin::pin!(self.is_superseded().fuse());
+        let mut stopped = std::pin::pin!(self.is_stopped().fuse());
         select_biased! {
-            () = nudged => Heard::Nudged,
+            reason = stopped => Heard::Stopped(reason),
             () = time.fuse() => {
                 under_way.timer = None;
                 Heard::Time
@@ -196,18 +196,24 @@ impl<'d> Play<'d> {
         async move { Heard::Renewed(driver.store.renew(key, &claim, lease_until).await) }.boxed()
     }
 
-    fn supersede(&mut self) -> Result<(), ProtocolError> {
+    fn stop(&mut self, reason: CancelReason) -> Result<(), ProtocolError> {
         self.superseded = true;
-        self.turn.handle(&self.bot, Input::Cancel(CancelReason::Superseded), self.now())
+        self.turn.handle(&self.bot, Input::Cancel(reason), self.now())
     }
 
-    /// Ends when a newer message is to take this turn's place, once.
-    async fn is_superseded(&self) {
-        match self.turn.input().last() {
-            Some(newest) if self.bot.settings().on_busy == OnBusy::Latest && !self.superseded => {
-                self.signals.newer_than(newest.position).await
-            }
-            Some(_) | None => futures_util::future::pending().await,
+    /// Ends when a newer message is to take this turn's place or somebody asks to stop it, once.
+    async fn is_stopped(&self) -> CancelReason {
+        let newer = match self.turn.input().last() {
+            Some(newest) if self.bot.settings().on_busy == OnBusy::Latest => self.signals.newer_than(newest.position).left_future(),
+            Some(_) | None => futures_util::future::pending().right_future(),
+        };
+        if self.superseded {
+            return futures_util::future::pending().await;
+        }
+        let (mut newer, mut cancelled) = (newer.fuse(), self.signals.cancelled(self.turn.input()).fuse());
+        select_biased! {
+            () = newer => CancelReason::Superseded,
+            () = cancelled => CancelReason::Requested("its task no longer waits for it".to_owned()),
         }
     }
 

@@ -9,8 +9,11 @@ use cota_core::bot::Bot;
 use cota_core::event::Slots;
 use cota_core::ids::{BotDigest, BotName, ConversationKey, Timestamp};
 use cota_core::machine::EffectError;
+use cota_core::prompt::ChatRequest;
 use cota_core::tracker::Tracker;
 use cota_core::turn::{LlmCall, Outcome};
+
+use crate::task::ServedTask;
 
 /// Performs what a turn asks for: LLM calls and executors.
 #[async_trait]
@@ -50,6 +53,13 @@ pub enum Work {
         call: Box<LlmCall>,
         /// The conversation as the turn sees it.
         tracker: Arc<Tracker>,
+    },
+    /// Ask a task's planner.
+    Plan {
+        /// The endpoint's name.
+        llm: String,
+        /// What it is asked.
+        chat: Box<ChatRequest>,
     },
     /// Run a form's executor.
     Executor {
@@ -115,6 +125,14 @@ pub trait Bots: Send + Sync {
     }
     /// Every bot's name; the first is the default.
     fn names(&self) -> Vec<BotName>;
+    /// The task of this name.
+    fn task(&self, _name: &BotName) -> Option<Arc<ServedTask>> {
+        None
+    }
+    /// Every task's name.
+    fn task_names(&self) -> Vec<BotName> {
+        Vec::new()
+    }
 }
 
 /// Runs a future to its end, whoever asked for it.

@@ -96,6 +96,16 @@ impl Effects for StandardEffects {
                 }
                 result.map(Outcome::Llm)
             }
+            Work::Plan { llm, chat } => {
+                let found = job.bot.llm(Some(llm)).ok_or_else(|| {
+                    EffectError::new(FailureKind::Rejected, format!("the task has no LLM `{llm}`; name one of `llms` in endpoints.yml"))
+                })?;
+                let question = Question { bot: &job.bot, llm: found, chat: chat.as_ref().clone(), stream: false, deadline: job.deadline };
+                let result = self.llms.ask(question, &pieces).await;
+                let (ms, is_ok) = (self.clock.now().since(began), result.is_ok());
+                tracing::info!(task = bot, llm, ms, is_ok, "planner asked");
+                result.map(Outcome::Llm)
+            }
             Work::Executor { action, slots } => {
                 let execution = Execution { bot: &job.bot, action, slots, key: &job.key };
                 let result = self.executors.run(execution).await;

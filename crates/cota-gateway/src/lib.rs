@@ -37,6 +37,7 @@ mod routes;
 mod send;
 pub mod socketio;
 mod sse;
+mod tasks;
 mod tracker_routes;
 mod view;
 mod wait;

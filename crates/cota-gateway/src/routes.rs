@@ -15,7 +15,7 @@ use crate::conversations::{forget, post_message, show, show_events, show_message
 use crate::gateway::Gateway;
 use crate::operations::{document, health, metrics, ready, version};
 use crate::page::{self, home};
-use crate::{openai, passes, rasa, respond, sse, tracker_routes};
+use crate::{openai, passes, rasa, respond, sse, tasks, tracker_routes};
 
 /// Every route. The OpenAPI document describes the same ones, which a test proves.
 pub(crate) fn table() -> Vec<(&'static str, MethodRouter<Gateway>)> {
@@ -36,6 +36,10 @@ pub(crate) fn table() -> Vec<(&'static str, MethodRouter<Gateway>)> {
         ("/get/conversations/{id}/tracker", get(tracker_routes::show_tracker)),
         ("/get/latest/utter/conversations", get(tracker_routes::list_latest)),
         ("/get/history/message/conversation/{id}", get(tracker_routes::list_history)),
+        ("/v1/tasks", post(tasks::start)),
+        ("/v1/tasks/{id}", get(tasks::show)),
+        ("/v1/tasks/{id}/steps/{step}", post(tasks::answer)),
+        ("/v1/tasks/{id}/cancel", post(tasks::cancel)),
         ("/v1/tickets", post(passes::issue_ticket)),
         ("/v1/conversations/{id}/invitations", post(passes::invite)),
         ("/v1/conversations/{id}", get(show).delete(forget)),

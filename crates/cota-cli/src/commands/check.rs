@@ -7,7 +7,7 @@ use super::Command;
 use crate::arguments::{Arguments, Takes};
 use crate::bots;
 use crate::failure::Failure;
-use crate::native::BotPath;
+use crate::native::{BotPath, TaskPath};
 use crate::output::{FORMATS, Format, Paint, print_json, print_line};
 
 pub(super) const COMMAND: Command = Command {
@@ -43,8 +43,9 @@ struct Report {
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let format = arguments.choice("format", &FORMATS, Format::Text)?;
-    let bots = bots::find(&arguments.paths())?;
-    let checked = bots.iter().map(check).collect::<Result<Vec<_>, _>>()?;
+    let (tasks, places) = bots::split_tasks(arguments.paths());
+    let bots = if tasks.is_empty() || !places.is_empty() { bots::find(&places)? } else { Vec::new() };
+    let checked = tasks.iter().map(check_task).chain(bots.iter().map(check)).collect::<Result<Vec<_>, _>>()?;
     let count = |severity| checked.iter().flat_map(|bot| &bot.diagnostics).filter(|diagnostic| diagnostic.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     match format {
@@ -52,6 +53,11 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Format::Text => print_text(&checked)?,
     }
     if errors > 0 { Err(Failure::Reported) } else { Ok(()) }
+}
+
+fn check_task(task: &TaskPath) -> Result<Checked, Failure> {
+    let diagnostics = task.load()?.diagnostics;
+    Ok(Checked { path: task.path().display().to_string(), diagnostics: bots::placed_in(task.path(), &diagnostics) })
 }
 
 fn check(bot: &BotPath) -> Result<Checked, Failure> {

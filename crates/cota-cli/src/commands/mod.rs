@@ -8,6 +8,7 @@ mod key;
 mod push;
 mod run;
 mod shell;
+mod task;
 mod test;
 mod trace;
 
@@ -33,6 +34,7 @@ const COMMANDS: &[Command] = &[
     init::COMMAND,
     run::COMMAND,
     shell::COMMAND,
+    task::COMMAND,
     check::COMMAND,
     test::COMMAND,
     trace::COMMAND,

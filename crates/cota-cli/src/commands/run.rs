@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cota_config::StoreChoice;
+use cota_config::{LoadedTask, StoreChoice};
 use cota_driver::host::Host;
 use cota_driver::ports::Bots;
 use cota_effects::StandardEffects;
@@ -22,7 +22,7 @@ use crate::bots::Tell;
 use crate::failure::Failure;
 use crate::identity::IdentitySettings;
 use crate::limits::LimitSettings;
-use crate::native::{Folders, LazyHttp, Opened, Reload, Scripts, StorePlace, TokioClock, allow_open_files, unique_holder};
+use crate::native::{Company, Folders, LazyHttp, Opened, Reload, Scripts, StorePlace, TokioClock, allow_open_files, unique_holder};
 use crate::output::{FORMATS, Format, print_line};
 use crate::{bots, log, published, server, talk};
 
@@ -128,9 +128,12 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let format = arguments.choice("log-format", &FORMATS, Format::Text)?;
     log::begin(level, format);
     let settings = Settings::of(arguments, format)?;
-    let (folders, opened) = bots::open(bots::find(&arguments.paths())?, settings.tell)?;
+    let (tasks, places) = bots::split_tasks(arguments.paths());
+    let tasks = tasks.iter().map(bots::load_task).collect::<Result<Vec<_>, _>>()?;
+    let found = if tasks.is_empty() || !places.is_empty() { bots::find(&places)? } else { Vec::new() };
+    let (folders, opened) = bots::open(found, settings.tell)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| talk::no_runtime(&error))?;
-    runtime.block_on(serve(settings, Arc::new(folders), &opened))
+    runtime.block_on(serve(settings, Arc::new(folders), &opened, tasks))
 }
 
 impl Settings {
@@ -152,7 +155,7 @@ impl Settings {
     }
 }
 
-async fn serve(settings: Settings, folders: Arc<Folders>, opened: &[Opened]) -> Result<(), Failure> {
+async fn serve(settings: Settings, folders: Arc<Folders>, opened: &[Opened], tasks: Vec<LoadedTask>) -> Result<(), Failure> {
     let signals = count_signals()?;
     allow_open_files();
     let place = settings.store.unwrap_or_else(|| store_of(opened));
@@ -171,14 +174,15 @@ async fn serve(settings: Settings, folders: Arc<Folders>, opened: &[Opened]) -> 
         None => None,
     };
     let bots: Arc<dyn Bots> = published.clone().map_or_else(|| Arc::clone(&folders) as _, |published| published as _);
-    let host = talk::host(bots, metered, clock, store.conversations, holder.clone());
+    let company = Arc::new(Company::new(bots, tasks));
+    let host = talk::host(Arc::clone(&company) as _, metered, clock, store.conversations, holder.clone());
 
     let listener = server::bind(&settings.host, settings.port).await.map_err(|error| Failure::service(error.to_string()))?;
     let address = listener.local_addr().map_err(|error| Failure::service(error.to_string()))?;
     if matches!(access, Access::Off) && !is_private {
         tracing::warn!("callers are not identified: everybody who can reach this address may read and write every conversation");
     }
-    tracing::info!(bots = ?folders.names(), store = %place, "serving");
+    tracing::info!(bots = ?company.names(), tasks = ?company.task_names(), store = %place, "serving");
     print_line(format_args!("Listening on http://{address}"))?;
     let mut hosts = settings.hosts;
     hosts.push(settings.host);

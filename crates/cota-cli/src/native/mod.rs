@@ -8,6 +8,7 @@ mod open_files;
 mod place;
 mod scripts;
 mod store;
+mod tasks;
 
 pub use cota_native::{KeySetAt, LazyHttp, SystemChance, TokioClock, TokioSpawn, unique_holder};
 
@@ -17,3 +18,4 @@ pub use open_files::allow_open_files;
 pub(crate) use place::open_place;
 pub use scripts::Scripts;
 pub use store::{OpenStoreError, StorePlace, Stores};
+pub use tasks::{Company, TaskPath};

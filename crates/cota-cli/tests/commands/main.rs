@@ -10,6 +10,7 @@ mod reload;
 mod run;
 mod shell;
 mod support;
+mod task;
 mod test;
 mod trace;
 mod usage;

@@ -145,6 +145,21 @@ impl Server {
         body["replies"][0]["text"].as_str().unwrap().to_owned()
     }
 
+    /// Posts JSON and returns the answer's status and body.
+    pub(crate) fn post(&self, path: &str, body: &Json) -> (u16, Json) {
+        try_post(&self.address, path, body).unwrap()
+    }
+
+    /// Gets JSON again and again until it is as wanted.
+    pub(crate) fn until(&self, path: &str, is_wanted: impl Fn(&Json) -> bool) -> Json {
+        let mut found = Json::Null;
+        until(path, || {
+            found = try_get(&self.address, path).unwrap_or_default();
+            is_wanted(&found)
+        });
+        found
+    }
+
     pub(crate) fn logged(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -184,6 +199,16 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < give_up, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Gets JSON.
+fn try_get(address: &str, path: &str) -> Option<Json> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
 }
 
 /// Posts JSON and returns the answer's status and body; nothing where the connection ends without an answer.

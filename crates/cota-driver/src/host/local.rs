@@ -22,6 +22,7 @@ use crate::metrics::{Metrics, add};
 use crate::ports::{Bots, Clock, Doorbell, Effects, Spawn};
 use crate::signals::Signals;
 use crate::store::{Acceptance, AfterAccept, ClaimOutcome, Claimed, Holder, NewMessage, Progress, Store, StoreError};
+use crate::task::{Crew, ServedTask, accept_terms};
 
 /// How often the host looks for work that nobody alive drives, in milliseconds.
 const SWEEP_MS: u64 = 5_000;
@@ -173,6 +174,16 @@ impl Host {
         }));
     }
 
+    /// Accepts a message under the rules of whoever it is for.
+    async fn accept(&self, key: &ConversationKey, message: NewMessage) -> Result<Acceptance, SendError> {
+        let driver = &self.driver;
+        if driver.bots.task(&key.bot).is_some() {
+            return Ok(driver.store.accept(key, message, &accept_terms(Some(driver.holder.clone()))).await?);
+        }
+        let bot = driver.bots.current(&key.bot).ok_or(SendError::UnknownBot)?;
+        Ok(driver.accept(&bot, key, message, true).await?)
+    }
+
     fn start_driving(&self, key: &ConversationKey, claimed: Claimed, accepted: Option<InboxMessage>) {
         let Some(host) = self.this.upgrade() else { return };
         let signals = Arc::new(Signals::default());
@@ -182,7 +193,13 @@ impl Host {
         self.spawn.spawn(Box::pin(async move {
             let ended = Running { host: &host, key: &key, signals: &signals };
             let terms = DriveTerms { go_on: !host.stopping.load(Ordering::Acquire), invocation: None };
-            let driven = host.driver.drive(&key, claimed, accepted, host.as_ref(), &signals, terms).await;
+            let driven = match host.driver.bots.task(&key.bot) {
+                Some(served) => {
+                    let (driver, conversations, outlet) = (&host.driver, host.as_ref(), host.as_ref());
+                    Crew { driver, conversations, served: &served, key: &key, outlet, signals: &signals }.drive(claimed, terms.go_on).await
+                }
+                None => host.driver.drive(&key, claimed, accepted, host.as_ref(), &signals, terms).await,
+            };
             drop(ended);
             match driven {
                 Driven::Idle => {}
@@ -242,12 +259,11 @@ impl Conversations for Host {
             return Err(SendError::Stopping);
         }
         check_length(&message)?;
-        let bot = self.driver.bots.current(&key.bot).ok_or(SendError::UnknownBot)?;
         let refused = |error| {
             add(&self.metrics.refused, 1);
             Err(error)
         };
-        match self.driver.accept(&bot, key, message.clone(), true).await? {
+        match self.accept(key, message.clone()).await? {
             Acceptance::Accepted { position, then } => {
                 add(&self.metrics.accepted, 1);
                 let message = message.at_position(position);
@@ -271,6 +287,20 @@ impl Conversations for Host {
 
     fn subscribe(&self, key: &ConversationKey, streams: bool) -> Subscription {
         self.hub.subscribe(key, streams)
+    }
+
+    fn cancel(&self, key: &ConversationKey, message: &MessageId) {
+        if let Some(signals) = lock(&self.running).get(key) {
+            signals.cancel(message);
+        }
+    }
+
+    fn task(&self, name: &BotName) -> Option<Arc<ServedTask>> {
+        self.driver.bots.task(name)
+    }
+
+    fn task_names(&self) -> Vec<BotName> {
+        self.driver.bots.task_names()
     }
 
     async fn events(&self, key: &ConversationKey, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {

@@ -19,6 +19,7 @@ use cota_core::turn::Fragment;
 
 use crate::metrics::Metrics;
 use crate::store::{NewMessage, Progress, StoreError};
+use crate::task::ServedTask;
 
 pub use hub::{Hub, Subscription};
 pub use local::{Host, Ports};
@@ -47,6 +48,19 @@ pub trait Conversations: Send + Sync {
 
     /// How far a message has come; `None` if it was never accepted.
     async fn progress(&self, key: &ConversationKey, sender: &SenderId, message: &MessageId) -> Result<Option<Progress>, StoreError>;
+
+    /// Stops the turn that answers a message, if it runs here. What it has done stays done.
+    fn cancel(&self, _key: &ConversationKey, _message: &MessageId) {}
+
+    /// The task of this name.
+    fn task(&self, _name: &BotName) -> Option<Arc<ServedTask>> {
+        None
+    }
+
+    /// Every task's name.
+    fn task_names(&self) -> Vec<BotName> {
+        Vec::new()
+    }
 
     /// Forgets a conversation; a running turn does not bring it back.
     async fn forget(&self, key: &ConversationKey) -> Result<(), StoreError>;

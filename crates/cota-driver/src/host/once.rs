@@ -107,7 +107,7 @@ impl Effects for Repeatable {
                 let _ = self.refuse.unbounded_send(action.clone());
                 future::pending().await
             }
-            Work::Executor { .. } | Work::Llm { .. } => self.effects.perform(job, pieces).await,
+            Work::Executor { .. } | Work::Llm { .. } | Work::Plan { .. } => self.effects.perform(job, pieces).await,
         }
     }
 }

@@ -233,7 +233,7 @@ pub(crate) fn message(id: &str, text: &str) -> NewMessage {
 pub(crate) fn purpose(job: &Job) -> Purpose {
     match &job.work {
         Work::Llm { call, .. } => call.purpose.clone(),
-        Work::Executor { .. } => panic!("no executor is expected"),
+        Work::Executor { .. } | Work::Plan { .. } => panic!("no executor or planner is expected"),
     }
 }
 
@@ -242,7 +242,7 @@ fn user_texts(job: &Job) -> Vec<String> {
         Work::Llm { tracker, .. } => {
             tracker.actions().filter(|action| action.name == "UserUtter").map(|action| action.result[0].text.clone()).collect()
         }
-        Work::Executor { .. } => Vec::new(),
+        Work::Executor { .. } | Work::Plan { .. } => Vec::new(),
     }
 }
 

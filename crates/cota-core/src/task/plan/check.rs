@@ -266,7 +266,7 @@ impl Checking<'_> {
     }
 
     fn when(&mut self, name: &str, text: &str, dependencies: &[usize]) -> Option<when::When> {
-        match when::parse(text) {
+        match when::Test::parse(text) {
             Ok((result, test)) => self.looks_at(name, "when", result, dependencies).map(|step| when::When { step, test }),
             Err(fault) => {
                 self.faults.push(Fault::BadWhen { step: self.at, name: name.to_owned(), fault });

@@ -36,28 +36,27 @@ impl Test {
             (Self::Matches(pattern), Some(result)) => pattern.find(result).is_some(),
         }
     }
-}
-
-/// Reads `results.<step> contains | equals | matches TEXT`, `results.<step> failed`: the step's name and the test.
-///
-/// # Errors
-/// What is wrong, as the end of a sentence.
-pub(super) fn parse(text: &str) -> Result<(&str, Test), String> {
-    const SHAPE: &str = "is not of the form `results.STEP contains|equals|matches TEXT` or `results.STEP failed`";
-    let mut words = text.trim().splitn(3, char::is_whitespace);
-    let step = words.next().and_then(|word| word.strip_prefix("results.")).ok_or(SHAPE)?;
-    let test = words.next().ok_or(SHAPE)?;
-    let rest = words.next().map(|rest| unquoted(rest.trim())).filter(|rest| !rest.is_empty());
-    let test = match (test, rest) {
-        ("failed", None) => Test::Failed,
-        ("contains", Some(rest)) => Test::Contains(rest.to_owned()),
-        ("equals", Some(rest)) => Test::Equals(rest.to_owned()),
-        ("matches", Some(rest)) => {
-            Test::Matches(Pattern::new(rest).map_err(|error| format!("has a regular expression that cannot be read: {error}"))?)
-        }
-        _ => return Err(SHAPE.to_owned()),
-    };
-    Ok((step, test))
+    /// Reads `results.<step> contains | equals | matches TEXT`, `results.<step> failed`: the step's name and the test.
+    ///
+    /// # Errors
+    /// What is wrong, as the end of a sentence.
+    pub fn parse(text: &str) -> Result<(&str, Self), String> {
+        const SHAPE: &str = "is not of the form `results.STEP contains|equals|matches TEXT` or `results.STEP failed`";
+        let mut words = text.trim().splitn(3, char::is_whitespace);
+        let step = words.next().and_then(|word| word.strip_prefix("results.")).ok_or(SHAPE)?;
+        let test = words.next().ok_or(SHAPE)?;
+        let rest = words.next().map(|rest| unquoted(rest.trim())).filter(|rest| !rest.is_empty());
+        let test = match (test, rest) {
+            ("failed", None) => Self::Failed,
+            ("contains", Some(rest)) => Self::Contains(rest.to_owned()),
+            ("equals", Some(rest)) => Self::Equals(rest.to_owned()),
+            ("matches", Some(rest)) => {
+                Self::Matches(Pattern::new(rest).map_err(|error| format!("has a regular expression that cannot be read: {error}"))?)
+            }
+            _ => return Err(SHAPE.to_owned()),
+        };
+        Ok((step, test))
+    }
 }
 
 fn unquoted(text: &str) -> &str {

@@ -1,0 +1,121 @@
+//! Driving a task: its claim, its log, and one run after the other until nothing waits.
+
+mod ask;
+mod play;
+
+use std::sync::Arc;
+
+use cota_core::bot::Bot;
+use cota_core::ids::{ConversationKey, Seq};
+use cota_core::limits;
+use cota_core::machine::Machine as _;
+use cota_core::task::{Board, Context, RunReport, SuspendedTask, Task, TaskRun};
+
+use crate::conversation::{Driven, Driver, Outlet};
+use crate::host::Conversations;
+use crate::signals::Signals;
+use crate::store::{AcceptTerms, Claim, Claimed, Holder, Loaded, Next, StoreError};
+use play::{Play, Played};
+
+/// Events that are read at once.
+const PAGE: usize = 1_000;
+
+/// A task that is served.
+#[derive(Debug)]
+pub struct ServedTask {
+    /// The task.
+    pub task: Task,
+    /// A bot that has the planner's LLMs and nothing else.
+    pub planner: Arc<Bot>,
+}
+
+/// On which terms a task accepts messages: each wakes it.
+#[must_use]
+pub fn accept_terms(drive_as: Option<Holder>) -> AcceptTerms {
+    AcceptTerms { drive_as, max_queue: limits::TASK_MESSAGES, reject_if_busy: false, wakes: true }
+}
+
+/// Where a task stands, read from its log. Nothing has started on a board without events.
+///
+/// # Errors
+/// If the store cannot serve.
+pub async fn board(conversations: &dyn Conversations, key: &ConversationKey) -> Result<Board, StoreError> {
+    let mut board = Board::default();
+    loop {
+        let events = conversations.events(key, board.head, PAGE).await?;
+        events.iter().for_each(|event| board.apply(event));
+        if events.len() < PAGE {
+            return Ok(board);
+        }
+    }
+}
+
+/// A task and those who work for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Crew<'d> {
+    pub(crate) driver: &'d Driver,
+    pub(crate) conversations: &'d dyn Conversations,
+    pub(crate) served: &'d ServedTask,
+    pub(crate) key: &'d ConversationKey,
+    pub(crate) outlet: &'d dyn Outlet,
+    pub(crate) signals: &'d Signals,
+}
+
+impl Crew<'_> {
+    /// Drives the task under a claim just taken, until it waits for somebody or is over.
+    pub(crate) async fn drive(self, claimed: Claimed, go_on: bool) -> Driven {
+        let mut claim = claimed.claim;
+        self.driver.doorbell.watch(self.key, claim.lease_until);
+        loop {
+            let run = match self.prepare(&claim).await {
+                Ok(Some(run)) => run,
+                Ok(None) => return Driven::Left,
+                Err(error) => {
+                    tracing::warn!(%error, "a task could not be read");
+                    return Driven::Left;
+                }
+            };
+            match (Play { crew: self, claim: claim.clone(), run, go_on }).run().await {
+                Ok(Played { report: RunReport::Finished(_) | RunReport::Idle, next: Some(Next::Waiting { claim: kept, .. }) }) => {
+                    claim = kept
+                }
+                Ok(Played {
+                    report: RunReport::Finished(_) | RunReport::Idle | RunReport::Parked,
+                    next: Some(Next::Released { ring }),
+                }) => {
+                    return if ring { Driven::Ring } else { Driven::Idle };
+                }
+                Ok(_) => return Driven::Left,
+                Err(error) => {
+                    tracing::error!(%error, run = %claim.run, "the driver broke the task's contract");
+                    return Driven::Left;
+                }
+            }
+        }
+    }
+
+    /// Reads what is durable, and makes the run of it.
+    async fn prepare(&self, claim: &Claim) -> Result<Option<TaskRun>, StoreError> {
+        let Some(Loaded { saved, inbox, .. }) = self.driver.store.load(self.key).await? else { return Ok(None) };
+        let mut board = Board::default();
+        loop {
+            let before = board.head;
+            self.driver.store.events(self.key, before, PAGE).await?.iter().for_each(|event| board.apply(event));
+            if board.head == before || board.head < Seq(before.0 + PAGE as u64) {
+                break;
+            }
+        }
+        let now = self.driver.clock.now();
+        let context = Context { key: self.key.clone(), board, inbox };
+        let saved = saved.and_then(|bytes| serde_json::from_slice::<SuspendedTask>(&bytes).ok());
+        let mut run = match saved {
+            Some(saved) => TaskRun::resume(saved, context, now),
+            None => TaskRun::start(&self.served.task, claim.run.clone(), context, now),
+        };
+        if claim.takeovers >= limits::TAKEOVERS {
+            tracing::error!(run = %claim.run, takeovers = claim.takeovers, "a task is given up: its process died too often");
+            run.give_up(&self.served.task, now);
+        }
+        Ok(Some(run))
+    }
+}
