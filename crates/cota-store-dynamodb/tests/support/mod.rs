@@ -13,13 +13,18 @@ pub(crate) mod stage;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use cota_store_dynamodb::aws_sdk_dynamodb::Client;
 use cota_store_dynamodb::aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
+use cota_store_dynamodb::aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use cota_store_dynamodb::aws_sdk_dynamodb::config::{Builder, ConfigBag, Intercept, RuntimeComponents};
 use cota_store_dynamodb::aws_sdk_dynamodb::error::BoxError;
 use cota_store_dynamodb::{DynamoStore, Options, config, create_table};
 use cota_testkit::services::dynamodb;
+
+/// A guard against hangs.
+const HANG: Duration = Duration::from_secs(120);
 
 /// A client of DynamoDB Local.
 pub(crate) fn client() -> Client {
@@ -28,7 +33,10 @@ pub(crate) fn client() -> Client {
 
 fn local() -> Builder {
     let environment = dynamodb::shared().environment();
-    config(|name| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())).unwrap()
+    let variable = |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+    // A busy machine may take long to answer; what a call times out after is not what is tested.
+    let patient = TimeoutConfig::builder().operation_attempt_timeout(HANG).operation_timeout(HANG).build();
+    config(variable).unwrap().timeout_config(patient)
 }
 
 /// A new table.
