@@ -16,7 +16,7 @@ pub(crate) use workerd::Workerd;
 /// Where no model is.
 pub(crate) const NO_MODEL: &str = "http://127.0.0.1:9/v1";
 
-const HANG: Duration = Duration::from_secs(240);
+const HANG: Duration = Duration::from_secs(600);
 
 /// Runs a test under a limit that only a hang reaches.
 pub(crate) fn run(test: impl Future<Output = ()>) {
