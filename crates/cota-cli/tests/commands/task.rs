@@ -101,7 +101,7 @@ fn a_task_folder_is_checked_like_a_bot() {
     let called = home.cota(&["check", "t"]);
     assert_eq!(called.code, 1);
     for words in [
-        "t/task.yml:2:24: error: step `a`: there is no agent `anna`; there is `ana`, `human`",
+        "t/task.yml:2:22: error: step `a`: there is no agent `anna`; there is `ana`, `human`",
         "did you mean `ana`?",
         "steps wait for each other: a → b → a",
     ] {
