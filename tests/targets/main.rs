@@ -18,7 +18,7 @@ use cota_testkit::services::upstash::Upstash;
 use support::{Cota, Store};
 
 /// The example bots that every target serves together; the first is the default one.
-const BOTS: [&str; 1] = ["weather"];
+const BOTS: [&str; 3] = ["weather", "weather-zh", "helpdesk"];
 
 /// Somewhere to serve bots.
 struct Target {
