@@ -20,7 +20,7 @@ pub enum ReadError {
     #[error("{} is no bot: it has no agent.yml, and no folder in it has one; `cota init` writes an example bot", .0.display())]
     NoBot(PathBuf),
     /// There is a task.
-    #[error("{} is a task, and tasks are not served yet; name one of the bots in its folder agents/", .0.display())]
+    #[error("{} is a task; `cota task run` runs it, or name one of the bots in its folder agents/", .0.display())]
     Task(PathBuf),
     /// A file is not text.
     #[error("{} is not UTF-8 text; save it as UTF-8", .0.display())]

@@ -9,7 +9,7 @@ fn every_command_of_the_overview_has_help_of_its_own() {
     assert_eq!(overview.code, 0);
     let listed = overview.stdout.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     let commands: Vec<&str> = listed.map(|line| line.split_whitespace().next().unwrap()).collect();
-    assert_eq!(commands, ["init", "run", "shell", "check", "test", "trace", "bundle", "push", "export", "key"]);
+    assert_eq!(commands, ["init", "run", "shell", "task", "check", "test", "trace", "bundle", "push", "export", "key"]);
     for command in commands {
         for line in [[command, "--help"], [command, "-h"], ["help", command]] {
             let help = home.cota(&line);
@@ -30,7 +30,7 @@ fn a_wrong_call_exits_with_2_and_names_the_way_out() {
     let home = Home::with("weather");
     for (line, words) in [
         (vec![], "a command is missing"),
-        (vec!["pull"], "there is no command `pull`; there are init, run, shell, check, test, trace, bundle, push, export, key"),
+        (vec!["pull"], "there is no command `pull`; there are init, run, shell, task, check, test, trace, bundle, push, export, key"),
         (vec!["--verbose"], "invalid option '--verbose'"),
         (vec!["check", "--port", "1"], "unknown option `--port`: this command has --format"),
         (vec!["check", "--format", "xml"], "`xml` is no value for --format: it takes text or json"),
@@ -63,11 +63,12 @@ fn a_place_without_a_bot_exits_with_1_and_says_what_is_there() {
     for (bot, words) in [
         (".", "is no bot: it has no agent.yml, and no folder in it has one; `cota init` writes an example bot"),
         ("missing", "there is no bot at missing"),
-        ("consult", "consult is a task, and tasks are not served yet"),
+        ("consult", "consult is a task"),
         ("latin", "latin/agent.yml is not UTF-8 text"),
     ] {
         for command in ["run", "shell", "check", "test"] {
-            if bot == "." && command != "run" {
+            let takes_tasks = command == "run" || command == "check";
+            if (bot == "." && command != "run") || (bot == "consult" && takes_tasks) {
                 continue;
             }
             let place = if bot == "." { "empty" } else { bot };
