@@ -42,6 +42,8 @@ impl Awake {
         let host = Host::with_doorbell(ports, |host| Arc::new(AlarmDoorbell::new(host)));
         let connections = env.durable_object(CONNECTIONS)?;
         let members = Members::open(Arc::clone(&store), Arc::clone(&host), connections).map_err(failed)?;
+        // Whatever woke it: a turn that the object was in the middle of when it ended goes on at once.
+        store.watch(PlatformClock.now()).map_err(failed)?;
         Ok(Self { host, store, members })
     }
 

@@ -83,11 +83,12 @@ impl ObjectStore {
         Ok(Rows(&self.database).conversations()?.into_iter().next().map(|(key, _, _)| key))
     }
 
-    /// Sets the timer for what is unfinished.
+    /// Sets the timer for what is unfinished: now for what an incarnation that is gone had begun.
     pub(crate) fn watch(&self, now: Timestamp) -> Result<(), Fault> {
         for (_, conversation, _) in Rows(&self.database).conversations()? {
-            if let Some(due) = conversation.record.due(now, false) {
-                let grace = if conversation.record.claim.is_some() { GRACE_MS } else { 0 };
+            let dead = self.alive.is_dead(&conversation.record);
+            if let Some(due) = conversation.record.due(now, dead) {
+                let grace = if conversation.record.claim.is_some() && !dead { GRACE_MS } else { 0 };
                 self.timers.set_by(Kind::Turn, due.plus_ms(grace))?;
             }
         }

@@ -23,7 +23,7 @@ pub(super) enum Alive {
 }
 
 impl Alive {
-    fn is_dead(&self, record: &ClaimRecord) -> bool {
+    pub(super) fn is_dead(&self, record: &ClaimRecord) -> bool {
         match self {
             Self::Only(holder) => record.claim.as_ref().is_some_and(|claim| claim.holder != *holder),
             Self::Anybody => false,
