@@ -6,12 +6,21 @@ use std::sync::LazyLock;
 
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(build);
 
+/// The command line, which talks to a deployment as anybody's does.
+pub(crate) fn cota() -> PathBuf {
+    program("cota")
+}
+
 /// The program of a function.
 pub(crate) fn program(function: &str) -> PathBuf {
     FOLDER.join(function)
 }
 
 fn build() -> PathBuf {
+    // What a benchmark measures is built as it is shipped, elsewhere.
+    if let Some(built) = std::env::var_os("COTA_FUNCTIONS") {
+        return PathBuf::from(built);
+    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     // This test is target/debug/deps/functions-...
     let this = std::env::current_exe().unwrap();
@@ -21,6 +30,7 @@ fn build() -> PathBuf {
     for function in ["api", "turn", "websocket"] {
         cargo.args(["--package", &format!("cota-function-{function}")]);
     }
+    cargo.args(["--package", "cota-cli"]);
     let status = cargo.status().expect("cargo runs this test, so it can be started");
     assert!(status.success(), "the functions do not build: {status}");
     folder.to_owned()

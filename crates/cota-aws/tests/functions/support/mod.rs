@@ -2,13 +2,18 @@
 
 pub(crate) mod binaries;
 pub(crate) mod bundles;
+pub(crate) mod deployment;
 pub(crate) mod http;
+pub(crate) mod record;
+pub(crate) mod socket;
 
 use std::future::Future;
 use std::time::Duration;
 
-pub(crate) use binaries::program;
+pub(crate) use binaries::{cota, program};
 pub(crate) use bundles::Bundles;
+pub(crate) use record::Record;
+pub(crate) use socket::Socket;
 
 /// A guard against hangs.
 const HANG: Duration = Duration::from_secs(240);
@@ -17,4 +22,19 @@ const HANG: Duration = Duration::from_secs(240);
 pub(crate) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async { tokio::time::timeout(HANG, test).await.expect("the test hangs") });
+}
+
+/// How many seeds to try: few where `COTA_QUICK` is set, many in a soak.
+pub(crate) fn seeds(full: u64, quick: u64) -> std::ops::RangeInclusive<u64> {
+    let soak = std::env::var("COTA_SOAK").ok().and_then(|seeds| seeds.parse().ok());
+    let quick_run = std::env::var_os("COTA_QUICK").is_some();
+    1..=soak.unwrap_or(if quick_run { quick } else { full })
+}
+
+/// A number that a seed stands for, below `limit`.
+pub(crate) fn scatter(seed: u64, limit: u64) -> u64 {
+    // The first steps of SplitMix64.
+    let mut z = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    (z ^ (z >> 27)) % limit
 }

@@ -1,0 +1,187 @@
+//! Functions that are killed, doorbells that go wrong: each message is answered once in the record, in order.
+
+use std::time::{Duration, Instant};
+
+use cota_testkit::lambda::Mischief;
+use serde_json::json;
+
+use super::support::deployment::{Deployment, Plan};
+use super::support::{self, Bundles, Record, Socket, scatter, seeds};
+
+/// How long a message may take to be answered after a process died.
+const TAKEN_UP_WITHIN: Duration = Duration::from_secs(30);
+/// Places at which a process ends, each with the function that passes it.
+const FAILPOINTS: [(&str, &str); 8] = [
+    ("api", "before-accept"),
+    ("api", "after-accept"),
+    ("api", "after-commit"),
+    ("websocket", "after-accept"),
+    ("websocket", "before-ring"),
+    ("turn", "before-claim"),
+    ("turn", "after-claim"),
+    ("turn", "before-push"),
+];
+
+#[test]
+fn a_function_that_dies_at_any_point_loses_nothing_and_answers_nothing_twice() {
+    support::run(async {
+        let deployment = Deployment::start(Bundles::of_examples(&["weather"]), Plan::default()).await;
+        let all = FAILPOINTS.iter().enumerate().map(|(n, (function, failpoint))| dies_at(&deployment, n, function, failpoint));
+        // One after the other: each changes what is started next.
+        for one in all {
+            one.await;
+        }
+        let waits = FAILPOINTS.iter().enumerate().map(|(n, _)| is_whole(&deployment, n));
+        futures_util::future::join_all(waits).await;
+    });
+}
+
+/// Says something in a conversation of its own while a function ends at a failpoint.
+async fn dies_at(deployment: &Deployment, n: usize, function: &str, failpoint: &str) {
+    let [api, turn, socket] = deployment.functions();
+    let dying = match function {
+        "api" => api,
+        "turn" => turn,
+        _ => socket,
+    };
+    let over_socket = function != "api";
+    let session = session(n);
+    let mut client = None;
+    if over_socket {
+        client = Some(Socket::join(&deployment.sockets.address(), "ana", &session, &json!({})).await);
+    }
+    let before = dying.deaths();
+    dying.change(|settings| {
+        settings.variables.insert("COTA_FAILPOINT".to_owned(), failpoint.to_owned());
+    });
+    match &mut client {
+        Some(socket) => socket.say(&session, "m1", "hello").await,
+        None => drop(deployment.say(&session, &json!({"text": "hello", "sender_id": "ana", "message_id": "m1"})).await),
+    }
+    let began = Instant::now();
+    while dying.deaths() == before {
+        assert!(began.elapsed() < TAKEN_UP_WITHIN, "{function} did not end at {failpoint}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    dying.change(|settings| {
+        settings.variables.remove("COTA_FAILPOINT");
+    });
+    // Nothing was acknowledged where nothing was accepted: the client says it again, as one does that has no answer.
+    if failpoint == "before-accept" {
+        drop(deployment.say(&session, &json!({"text": "hello", "sender_id": "ana", "message_id": "m1"})).await);
+    }
+}
+
+async fn is_whole(deployment: &Deployment, n: usize) {
+    let (session, began) = (session(n), Instant::now());
+    loop {
+        let record = Record::read(&deployment.address(), &session).await;
+        if !record.replies().is_empty() {
+            assert_eq!(record.answered_in_order(), ["m1"], "{:?}", FAILPOINTS[n]);
+            return;
+        }
+        assert!(began.elapsed() < TAKEN_UP_WITHIN, "{:?}: not answered within {TAKEN_UP_WITHIN:?}", FAILPOINTS[n]);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn session(n: usize) -> String {
+    format!("dying-{n}")
+}
+
+#[test]
+fn functions_that_are_killed_at_any_moment_answer_each_message_once() {
+    support::run(async {
+        let deployment = Deployment::start(Bundles::of_examples(&["weather"]), Plan::default()).await;
+        for seed in seeds(20, 4) {
+            let session = format!("killed-{seed}");
+            let after = Duration::from_millis(scatter(seed, 120));
+            let (address, talked) = (deployment.sockets.address(), session.clone());
+            let talk = tokio::spawn(async move {
+                let mut socket = Socket::try_join(&address, "ana", &talked, &json!({})).await?;
+                socket.say(&talked, "m1", "hello").await;
+                socket.acknowledged("m1").await
+            });
+            tokio::time::sleep(after).await;
+            deployment.functions().iter().for_each(|function| function.kill());
+            // What was acknowledged is answered; what was not, a client says again.
+            let acknowledged = tokio::time::timeout(Duration::from_secs(2), talk).await.is_ok_and(|heard| heard.unwrap().is_some());
+            if !acknowledged {
+                let body = json!({"text": "hello", "sender_id": "ana", "message_id": "m1"});
+                deployment.say(&session, &body).await;
+            }
+        }
+        let began = Instant::now();
+        for seed in seeds(20, 4) {
+            let session = format!("killed-{seed}");
+            loop {
+                let record = Record::read(&deployment.address(), &session).await;
+                if !record.replies().is_empty() {
+                    assert_eq!(record.answered_in_order(), ["m1"], "seed {seed}");
+                    break;
+                }
+                assert!(began.elapsed() < TAKEN_UP_WITHIN, "seed {seed}: not answered within {TAKEN_UP_WITHIN:?}");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn doorbells_may_come_twice_and_late_and_in_any_order() {
+    support::run(async {
+        let mischief = Mischief { twice: true, late: Duration::from_millis(400), lost: false };
+        answers_all(mischief).await;
+    });
+}
+
+#[test]
+fn a_doorbell_that_never_comes_is_made_up_for_by_the_watchdog() {
+    support::run(async {
+        let mischief = Mischief { lost: true, ..Mischief::default() };
+        answers_all(mischief).await;
+    });
+}
+
+async fn answers_all(mischief: Mischief) {
+    let deployment = Deployment::start(Bundles::of_examples(&["weather"]), Plan { mischief, ..Plan::default() }).await;
+    let address = deployment.sockets.address();
+    let talks = (0..3).map(|n| {
+        let address = address.clone();
+        async move {
+            let session = format!("s{n}");
+            let mut socket = Socket::join(&address, "ana", &session, &json!({})).await;
+            for id in ["m1", "m2"] {
+                socket.say(&session, id, "hello").await;
+                socket.acknowledged(id).await.unwrap();
+            }
+            for id in ["m1", "m2"] {
+                socket.answer_to(id).await.unwrap();
+            }
+            session
+        }
+    });
+    for session in futures_util::future::join_all(talks).await {
+        assert_eq!(Record::read(&deployment.address(), &session).await.answered_in_order(), ["m1", "m2"]);
+    }
+}
+
+#[test]
+fn a_poison_doorbell_ends_in_the_dead_letter_queue() {
+    support::run(async {
+        let plan = Plan { visibility: Duration::from_secs(1), ..Plan::default() };
+        let deployment = Deployment::start(Bundles::of_examples(&["weather"]), plan).await;
+        deployment.queue.send("no doorbell").await;
+        let began = Instant::now();
+        loop {
+            if deployment.dead.bodies().await.iter().any(|body| body == "no doorbell") {
+                break;
+            }
+            assert!(began.elapsed() < TAKEN_UP_WITHIN, "it is not in the dead-letter queue");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        assert!(deployment.turn.logged().contains("Cota.BadRing"), "{}", deployment.turn.logged());
+        let answer = deployment.say("s", &json!({"text": "hello"})).await;
+        assert_eq!(answer.status, 200, "others are answered all the same");
+    });
+}

@@ -1,0 +1,111 @@
+//! A whole deployment: the three functions, their table, their queue, both ways in.
+
+use std::time::Duration;
+
+use cota_store_dynamodb::create_table;
+use cota_testkit::lambda::{Function, FunctionUrl, Mischief, Poller, Queue, Settings, WebSocketApi};
+use cota_testkit::services::dynamodb::{self, DynamoDb};
+use cota_testkit::services::moto::Moto;
+use serde_json::Value as Json;
+
+use super::{Bundles, http, program};
+
+/// How a deployment differs from the usual one.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) mischief: Mischief,
+    /// How long one invocation may last.
+    pub(crate) timeout: Duration,
+    /// How long a doorbell that was received in vain stays hidden.
+    pub(crate) visibility: Duration,
+    pub(crate) variables: Vec<(&'static str, String)>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        let (timeout, visibility) = (Duration::from_secs(60), Duration::from_secs(5));
+        Self { mischief: Mischief::default(), timeout, visibility, variables: Vec::new() }
+    }
+}
+
+pub(crate) struct Deployment {
+    pub(crate) api: Function,
+    pub(crate) turn: Function,
+    pub(crate) socket: Function,
+    pub(crate) url: FunctionUrl,
+    pub(crate) sockets: WebSocketApi,
+    pub(crate) queue: Queue,
+    pub(crate) dead: Queue,
+    _poller: Poller,
+    _moto: Moto,
+    _bundles: Bundles,
+}
+
+impl Deployment {
+    pub(crate) async fn start(bundles: Bundles, plan: Plan) -> Self {
+        let moto = Moto::start();
+        let aws = moto.url().trim_start_matches("http://").to_owned();
+        let dead = Queue::create(&aws, "dead", Duration::from_secs(1), None).await;
+        let queue = Queue::create(&aws, "doorbell", plan.visibility, Some((&dead, 3))).await;
+        let database = dynamodb::shared();
+        let table = format!("functions-{}", aws.replace([':', '.'], "-"));
+        create_table(&client(database), &table).await.unwrap();
+        let sockets = WebSocketApi::start().await;
+        let function = |name: &str| {
+            let mut settings = Settings { timeout: plan.timeout, ..Settings::new(name, program(name)) };
+            for (name, value) in database.environment() {
+                settings = settings.with(name, value);
+            }
+            settings = settings
+                .with("AWS_REGION", "us-east-1")
+                .with("AWS_ENDPOINT_URL_SQS", moto.url())
+                .with("COTA_STORE", format!("dynamodb:{table}"))
+                .with("COTA_QUEUE_URL", queue.url())
+                .with("COTA_CONNECTIONS_URL", sockets.management())
+                .with("COTA_TURN_SECONDS", plan.timeout.as_secs_f64().to_string())
+                .with("COTA_INSECURE_NO_IDENTITY", "true")
+                .with("COTA_BUNDLES", bundles.folder());
+            for (name, value) in &plan.variables {
+                settings = settings.with(name, value.clone());
+            }
+            Function::new(settings)
+        };
+        let (api, turn, socket) = (function("api"), function("turn"), function("websocket"));
+        sockets.serve(socket.clone());
+        let url = FunctionUrl::start(api.clone()).await;
+        let poller = Poller::start(queue.clone(), turn.clone(), plan.mischief);
+        Self { api, turn, socket, url, sockets, queue, dead, _poller: poller, _moto: moto, _bundles: bundles }
+    }
+
+    /// Where HTTP requests go.
+    pub(crate) fn address(&self) -> String {
+        self.url.address()
+    }
+
+    /// Says something over HTTP.
+    pub(crate) async fn say(&self, conversation: &str, body: &Json) -> http::Response {
+        let path = format!("/v1/conversations/{conversation}/messages");
+        http::post(&self.address(), &path, &[], body.to_string().as_bytes()).await.unwrap()
+    }
+
+    /// Every function.
+    pub(crate) fn functions(&self) -> [&Function; 3] {
+        [&self.api, &self.turn, &self.socket]
+    }
+}
+
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for function in self.functions() {
+                eprintln!("a function logged:\n{}", function.logged());
+            }
+        }
+    }
+}
+
+fn client(database: &DynamoDb) -> cota_store_dynamodb::aws_sdk_dynamodb::Client {
+    let environment = database.environment();
+    let found = |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+    cota_store_dynamodb::aws_sdk_dynamodb::Client::from_conf(cota_store_dynamodb::config(found).unwrap().build())
+}
