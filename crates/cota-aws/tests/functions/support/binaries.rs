@@ -6,6 +6,11 @@ use std::sync::LazyLock;
 
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(build);
 
+/// Builds them where nobody has yet: however long it takes, it is no hang.
+pub(crate) fn build_once() {
+    LazyLock::force(&FOLDER);
+}
+
 /// The command line, which talks to a deployment as anybody's does.
 pub(crate) fn cota() -> PathBuf {
     program("cota")

@@ -20,6 +20,7 @@ const HANG: Duration = Duration::from_secs(240);
 
 /// Runs a test under a limit that only a hang reaches.
 pub(crate) fn run(test: impl Future<Output = ()>) {
+    binaries::build_once();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async { tokio::time::timeout(HANG, test).await.expect("the test hangs") });
 }

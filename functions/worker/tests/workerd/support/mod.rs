@@ -20,6 +20,8 @@ const HANG: Duration = Duration::from_secs(600);
 
 /// Runs a test under a limit that only a hang reaches.
 pub(crate) fn run(test: impl Future<Output = ()>) {
+    // However long it takes to build the Worker and its tools, it is no hang.
+    build::modules();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async { tokio::time::timeout(HANG, test).await.expect("the test hangs") });
 }
