@@ -162,7 +162,7 @@ impl ClaimRecord {
     /// follow-up are written; it matters for a finish alone.
     ///
     /// # Errors
-    /// If the claim is another's, or the events do not go on where the log ends.
+    /// If the claim is another's or another run's, or the events do not go on where the log ends.
     pub fn commit(
         &mut self,
         claim: &Claim,
@@ -178,7 +178,9 @@ impl ClaimRecord {
         if self.last_commit.as_ref() == Some(&commit.commit_id) {
             return self.fate_of_repeated(claim, commit.then).map(CommitRule::Repeated);
         }
-        if !self.holds(claim) || !self.is_continued_by(commit) {
+        // A holder that went on with the next message keeps its epoch: what it still sends for the run before comes too late.
+        let of_present_run = self.claim.as_ref().is_some_and(|present| present.run == claim.run);
+        if !self.holds(claim) || !of_present_run || !self.is_continued_by(commit) {
             return Err(CommitError::Fenced);
         }
         self.head = Seq(self.head.0 + commit.events.len() as u64);

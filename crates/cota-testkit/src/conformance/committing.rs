@@ -41,6 +41,17 @@ pub(super) async fn a_finish_hands_the_claim_to_the_next_message(world: World) {
     assert_eq!(world.events().await.len(), 9);
 }
 
+pub(super) async fn a_commit_of_the_run_before_is_fenced(world: World) {
+    let claim = world.drive("m1").await;
+    world.wait("m2").await;
+    let (next, _) = handed_on(world.finish(&claim, 1).await);
+    let late = world.commit(&claim, &checkpoint(&claim, 2, b"late"), &going_on(T0)).await;
+    assert_eq!(late, Err(CommitError::Fenced), "it bears the present epoch and moves no event, and yet its run is over");
+    assert_eq!(world.load().await.saved, None);
+    let taken = world.take("b", T0.plus_ms(2 * LEASE_MS)).await;
+    assert_eq!(taken.claim.run, next.run);
+}
+
 pub(super) async fn a_message_accepted_between_load_and_finish_is_not_lost(world: World) {
     let claim = world.drive("m1").await;
     let commit = world.finishing(&claim, 1).await;

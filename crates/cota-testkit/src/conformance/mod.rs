@@ -103,6 +103,7 @@ pub fn cases() -> Vec<Case> {
         claiming::unfinished_work_is_listed_with_its_time,
         committing::a_finish_answers_its_message,
         committing::a_finish_hands_the_claim_to_the_next_message,
+        committing::a_commit_of_the_run_before_is_fenced,
         committing::a_message_accepted_between_load_and_finish_is_not_lost,
         committing::a_driver_that_does_not_go_on_releases_and_rings,
         committing::a_repeated_commit_is_written_once,

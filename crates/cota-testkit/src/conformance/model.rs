@@ -183,7 +183,8 @@ impl Model {
         got: &Result<Committed, CommitError>,
     ) -> Result<(), String> {
         let repeated = self.last_commit.as_ref() == Some(&commit.commit_id);
-        let fenced = claim.epoch != self.epoch || !(repeated || self.is_driven_by(claim));
+        let of_present_run = self.driver.as_ref().is_some_and(|driver| driver.run == claim.run);
+        let fenced = claim.epoch != self.epoch || !(repeated || self.is_driven_by(claim) && of_present_run);
         if fenced {
             ensure!(*got == Err(CommitError::Fenced), "{claim:?} is another's by now: {got:?}");
             return Ok(());
