@@ -1,6 +1,8 @@
 //! The HTTP port of `cota-driver`, and with feature `native` its implementation for servers and laptops.
 
 #[cfg(all(feature = "native", not(target_family = "wasm")))]
+mod connector;
+#[cfg(all(feature = "native", not(target_family = "wasm")))]
 mod native;
 #[cfg(all(feature = "native", not(target_family = "wasm")))]
 mod resolver;

@@ -3,15 +3,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::stream;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use http::header::{ACCEPT, AUTHORIZATION, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
+use http::{Request, Uri};
+use http_body_util::{BodyDataStream, Full};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use percent_encoding::percent_decode_str;
 use rustls::{ClientConfig, RootCertStore};
+use url::Url;
 
+use super::connector::{Proxies, Way, connector, proxy_authorization};
 use super::resolver::{self, CheckedResolver, Lookup};
 use super::{BodyStream, HttpError, HttpRequest, HttpResponse, HttpSend};
 use cota_driver::address::{Forbidden, Reach};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_CONNECTIONS_PER_HOST: usize = 256;
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("cota/", env!("CARGO_PKG_VERSION")));
+const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 
 /// HTTP for servers and laptops: pooled connections, TLS by rustls with the system's certificates.
 ///
@@ -19,9 +34,12 @@ const IDLE_CONNECTIONS_PER_HOST: usize = 256;
 /// a slot or a redirect named never are: a proxy would resolve the name itself, and nobody would check what it stands for.
 #[derive(Clone)]
 pub struct NativeHttp {
-    named: reqwest::Client,
-    public: reqwest::Client,
+    named: Pool,
+    public: Pool,
+    proxies: Proxies,
 }
+
+type Pool = Client<HttpsConnector<Way>, Full<Bytes>>;
 
 /// Why the client could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -32,57 +50,74 @@ impl NativeHttp {
     /// Sets up the client. Certificates are read now: those of the system, or Mozilla's where it has none.
     ///
     /// # Errors
-    /// When the TLS settings or a proxy's address are not usable.
+    /// When the TLS settings are not usable.
     pub fn new() -> Result<Self, NativeHttpError> {
-        Self::with_lookup(&resolver::system())
+        Self::with(&resolver::system(), Matcher::from_env())
     }
 
-    fn with_lookup(lookup: &Lookup) -> Result<Self, NativeHttpError> {
-        let tls = tls_config()?;
-        let client = |reach| {
-            let builder = reqwest::Client::builder()
-                .user_agent(concat!("cota/", env!("CARGO_PKG_VERSION")))
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .referer(false)
-                .connect_timeout(CONNECT_TIMEOUT)
+    fn with(lookup: &Lookup, proxies: Matcher) -> Result<Self, NativeHttpError> {
+        let tls = Arc::new(tls_config()?);
+        let proxies = Some(Arc::new(proxies));
+        let pool = |reach, proxies| {
+            Client::builder(TokioExecutor::new())
                 .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
-                .tcp_nodelay(true)
-                .tls_backend_preconfigured(tls.clone())
-                .dns_resolver(CheckedResolver::new(reach, Arc::clone(lookup)));
-            let builder = match reach {
-                Reach::Named => builder,
-                Reach::Public => builder.no_proxy(),
-            };
-            builder.build().map_err(|error| NativeHttpError(root_cause(&error)))
+                .pool_idle_timeout(IDLE_TIMEOUT)
+                .pool_timer(TokioTimer::new())
+                .build(connector(CheckedResolver::new(reach, Arc::clone(lookup)), &tls, proxies))
         };
-        Ok(Self { named: client(Reach::Named)?, public: client(Reach::Public)? })
+        Ok(Self { named: pool(Reach::Named, proxies.clone()), public: pool(Reach::Public, None), proxies })
     }
 }
 
 #[async_trait]
 impl HttpSend for NativeHttp {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let client = match request.reach() {
-            Reach::Named => &self.named,
-            Reach::Public => &self.public,
+        let (pool, proxies) = match request.reach() {
+            Reach::Named => (&self.named, &self.proxies),
+            Reach::Public => (&self.public, &None),
         };
-        let (method, url, headers, body) = request.into_parts();
-        let mut response = client.request(method, url).headers(headers).body(body).send().await.map_err(classify)?;
-        let headers = std::mem::take(response.headers_mut());
-        Ok(HttpResponse { status: response.status(), headers, body: body_of(response) })
+        let response = pool.request(outgoing(request, proxies)?).await.map_err(|error| classify(&error, error.is_connect()))?;
+        let (head, body) = response.into_parts();
+        let body = BodyDataStream::new(body).map_err(|error| classify(&error, false));
+        Ok(HttpResponse { status: head.status, headers: head.headers, body: BodyStream::new(body) })
     }
 }
 
-fn body_of(response: reqwest::Response) -> BodyStream {
-    BodyStream::new(stream::unfold(Some(response), |response| async {
-        let mut response = response?;
-        match response.chunk().await {
-            Ok(Some(piece)) => Some((Ok(piece), Some(response))),
-            Ok(None) => None,
-            Err(error) => Some((Err(classify(error)), None)),
-        }
-    }))
+/// The request with what its headers leave open.
+fn outgoing(request: HttpRequest, proxies: &Proxies) -> Result<Request<Full<Bytes>>, HttpError> {
+    let (method, mut url, mut headers, body) = request.into_parts();
+    if let Some(proof) = user_in(&mut url) {
+        headers.entry(AUTHORIZATION).or_insert(proof);
+    }
+    headers.entry(USER_AGENT).or_insert(AGENT);
+    headers.entry(ACCEPT).or_insert(ANYTHING);
+    // Whatever may stand in a URL may stand here, too, so long as it is no longer than 65,534 bytes.
+    let uri = Uri::try_from(url.as_str()).map_err(|_| HttpError::Connect)?;
+    if let Some(proof) = proxy_authorization(proxies, &uri) {
+        headers.insert(PROXY_AUTHORIZATION, proof);
+    }
+    let mut outgoing = Request::new(Full::new(body));
+    *outgoing.method_mut() = method;
+    *outgoing.uri_mut() = uri;
+    *outgoing.headers_mut() = headers;
+    Ok(outgoing)
+}
+
+/// Takes `user:password@` out of an address: it is a header on its way (RFC 7617).
+fn user_in(url: &mut Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let plain = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
+    let pair = [plain(url.username()), plain(url.password().unwrap_or_default())].join(&b':');
+    let proof = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair))).ok().map(|mut proof| {
+        proof.set_sensitive(true);
+        proof
+    });
+    // Neither fails for an address with a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    proof
 }
 
 fn tls_config() -> Result<ClientConfig, NativeHttpError> {
@@ -99,18 +134,14 @@ fn tls_config() -> Result<ClientConfig, NativeHttpError> {
     Ok(config)
 }
 
-fn classify(error: reqwest::Error) -> HttpError {
-    // Without its address, which may hold a key or a slot.
-    let error = error.without_url();
-    tracing::debug!(cause = root_cause(&error), "HTTP request failed");
-    if let Some(forbidden) = causes(&error).find_map(|cause| cause.downcast_ref::<Forbidden>()) {
+fn classify(error: &(dyn Error + 'static), is_connect: bool) -> HttpError {
+    tracing::debug!(cause = root_cause(error), "HTTP request failed");
+    if let Some(forbidden) = causes(error).find_map(|cause| cause.downcast_ref::<Forbidden>()) {
         HttpError::Forbidden(*forbidden)
-    } else if causes(&error).any(|cause| cause.is::<rustls::Error>()) {
+    } else if causes(error).any(|cause| cause.is::<rustls::Error>()) {
         HttpError::Tls
-    } else if error.is_connect() || error.is_builder() {
+    } else if is_connect {
         HttpError::Connect
-    } else if error.is_timeout() {
-        HttpError::Timeout
     } else {
         HttpError::Cut
     }
@@ -131,22 +162,52 @@ fn root_cause(error: &(dyn Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use http::Method;
-    use url::Url;
+    use http::header::HOST;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
 
     use super::*;
 
     fn client(address: &'static str) -> NativeHttp {
+        through(Matcher::builder().build(), address)
+    }
+
+    fn through(proxies: Matcher, address: &'static str) -> NativeHttp {
         let lookup: Lookup = Arc::new(move |_| Box::pin(async move { Ok(vec![address.parse().unwrap()]) }));
-        NativeHttp::with_lookup(&lookup).unwrap()
+        NativeHttp::with(&lookup, proxies).unwrap()
+    }
+
+    fn get(url: &str, reach: Reach) -> HttpRequest {
+        HttpRequest::new(Method::GET, Url::parse(url).unwrap(), reach).unwrap()
     }
 
     async fn failure(client: &NativeHttp, url: &str, reach: Reach) -> HttpError {
-        let request = HttpRequest::new(Method::GET, Url::parse(url).unwrap(), reach).unwrap();
-        match client.send(request).await {
+        match client.send(get(url, reach)).await {
             Ok(response) => panic!("answered with {}", response.status),
             Err(error) => error,
         }
     }
+
+    /// Answers one request with 200 and nothing else, and returns its head.
+    async fn hear_one(listener: TcpListener) -> String {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await.unwrap();
+        String::from_utf8(head).unwrap()
+    }
+
+    /// A proxy that wants to know of whoever asks, and the settings that name it.
+    async fn proxy() -> (TcpListener, Matcher) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, Matcher::builder().all(format!("http://ann:secret@{address}")).no("left.example").build())
+    }
+
+    /// `ann:secret`, by RFC 7617.
+    const PROOF: &str = "Basic YW5uOnNlY3JldA==";
 
     #[tokio::test]
     async fn a_public_name_that_stands_for_a_private_address_is_refused_where_a_slot_named_it() {
@@ -162,5 +223,45 @@ mod tests {
         for reach in [Reach::Public, Reach::Named] {
             assert_eq!(failure(&client, "http://rebound.example/", reach).await, HttpError::Forbidden(Forbidden::Metadata));
         }
+    }
+
+    #[tokio::test]
+    async fn a_proxy_forwards_a_plain_request_by_its_whole_address() {
+        let (listener, proxies) = proxy().await;
+        let client = through(proxies, "127.0.0.1:0");
+        let (answer, head) = tokio::join!(client.send(get("http://a.example/x?y=1", Reach::Named)), hear_one(listener));
+        assert_eq!(answer.unwrap().status, 200);
+        assert!(head.starts_with("GET http://a.example/x?y=1 HTTP/1.1\r\n"), "{head}");
+        assert!(head.contains("host: a.example\r\n") && head.contains(&format!("proxy-authorization: {PROOF}\r\n")), "{head}");
+    }
+
+    #[tokio::test]
+    async fn a_proxy_is_asked_for_a_tunnel_where_the_host_speaks_tls() {
+        let (listener, proxies) = proxy().await;
+        let client = through(proxies, "127.0.0.1:0");
+        let request = get("https://a.example/x", Reach::Named);
+        let (answer, head) = tokio::join!(client.send(request), hear_one(listener));
+        assert!(answer.is_err(), "the tunnel leads nowhere");
+        assert!(head.starts_with("CONNECT a.example:443 HTTP/1.1\r\n"), "{head}");
+        assert!(head.to_ascii_lowercase().contains(&format!("proxy-authorization: {}\r\n", PROOF.to_ascii_lowercase())), "{head}");
+    }
+
+    #[tokio::test]
+    async fn hosts_that_a_slot_named_or_the_settings_leave_out_are_reached_without_the_proxy() {
+        let (_listener, proxies) = proxy().await;
+        let client = through(proxies, "127.0.0.1:1");
+        assert_eq!(failure(&client, "http://a.example/", Reach::Public).await, HttpError::Forbidden(Forbidden::Private));
+        assert_eq!(failure(&client, "http://left.example/", Reach::Named).await, HttpError::Connect);
+    }
+
+    #[tokio::test]
+    async fn a_user_in_an_address_becomes_a_header() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://ann:secret@{}/", listener.local_addr().unwrap());
+        let client = client("127.0.0.1:0");
+        let (answer, head) = tokio::join!(client.send(get(&url, Reach::Named)), hear_one(listener));
+        assert!(answer.is_ok());
+        assert!(head.contains(&format!("authorization: {PROOF}\r\n")) && !head.contains("secret"), "{head}");
+        assert!(head.contains(&format!("{}: 127.0.0.1", HOST)), "{head}");
     }
 }
