@@ -34,12 +34,13 @@ fn is_line_break(c: char) -> bool {
     matches!(c, '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// What most lines of a history fit into.
-const LINE_BYTES: usize = 128;
+/// What most histories fit into.
+const HISTORY_BYTES: usize = 2048;
 
 /// `sender_id:text` lines of what was said.
 pub(super) fn messages(tracker: &Tracker, budget: usize) -> String {
-    lines(tracker.actions().filter(|action| is_said(action)), message_lines, tracker, budget)
+    let write = |action: &ActionRecord, text: &mut String| text.push_str(&message_lines(action));
+    lines(tracker.actions().filter(|action| is_said(action)), write, tracker, budget)
 }
 
 /// The lines of one action's messages.
@@ -55,41 +56,49 @@ pub(super) fn message_lines(action: &ActionRecord) -> String {
 /// no result yet: what it knows is told by its question and by the variables of the current form.
 pub(super) fn actions(tracker: &Tracker, thoughts: bool, budget: usize) -> String {
     let done = tracker.actions().filter(|action| is_formless(action) || action.name == SELECTOR);
-    let line = |action: &ActionRecord| {
-        let mut line = String::with_capacity(LINE_BYTES);
+    let write = |action: &ActionRecord, text: &mut String| {
         if let Some(thought) = action.result.iter().find_map(|item| item.thought.as_deref()).filter(|_| thoughts) {
-            line.extend(["thought:", &one_line(thought), "\n"]);
+            text.extend(["thought:", &one_line(thought), "\n"]);
         }
-        line.push_str(&action.name);
+        text.push_str(&action.name);
         if let Some(slots) = &action.slots {
-            line.extend(["(", &spaced_json(slots), ")"]);
+            text.extend(["(", &spaced_json(slots), ")"]);
         }
-        line.push(':');
-        line.push_str(&outcome(action));
-        line
+        text.extend([":", &outcome(action)]);
     };
-    lines(done, line, tracker, budget)
+    lines(done, write, tracker, budget)
 }
 
 /// `Name:text` lines of the formless history.
 pub(super) fn formless(tracker: &Tracker, budget: usize) -> String {
-    let line = |action: &ActionRecord| [&action.name, ":", &outcome(action)].concat();
-    lines(tracker.formless(), line, tracker, budget)
+    let write = |action: &ActionRecord, text: &mut String| text.extend([&action.name, ":", &outcome(action)]);
+    lines(tracker.formless(), write, tracker, budget)
 }
 
+/// The lines of the newest actions, oldest first. They are made newest first, in one piece of memory.
 fn lines<'t>(
     actions: impl DoubleEndedIterator<Item = &'t ActionRecord> + Clone,
-    line: impl Fn(&ActionRecord) -> String,
+    write: impl Fn(&ActionRecord, &mut String),
     tracker: &Tracker,
     budget: usize,
 ) -> String {
     let latest_user = tracker.latest_user();
     let keep = |action: &&ActionRecord| latest_user.is_some_and(|latest| std::ptr::eq(latest, *action));
+    let mut made = String::with_capacity(budget.min(HISTORY_BYTES));
     let item = |action: &ActionRecord| {
-        let line = line(action);
-        Item { bytes: line.len() + 1, value: line }
+        let start = made.len();
+        write(action, &mut made);
+        Item { bytes: made.len() - start + 1, value: start..made.len() }
     };
-    window(actions, keep, item, budget).join("\n")
+    let kept = window(actions, keep, item, budget);
+    let mut lines = String::with_capacity(kept.iter().map(|line| line.len() + 1).sum());
+    for (number, line) in kept.into_iter().enumerate() {
+        if number > 0 {
+            lines.push('\n');
+        }
+        lines.push_str(made.get(line).unwrap_or_default());
+    }
+    lines
 }
 
 /// Something of the history on its way into a prompt.
@@ -104,7 +113,7 @@ pub(super) struct Item<T> {
 pub(super) fn window<S: Copy, T>(
     sources: impl DoubleEndedIterator<Item = S> + Clone,
     keep: impl Fn(&S) -> bool,
-    item: impl Fn(S) -> Item<T>,
+    mut item: impl FnMut(S) -> Item<T>,
     budget: usize,
 ) -> Vec<T> {
     let pinned: usize = sources.clone().filter(&keep).map(|source| item(source).bytes).sum();

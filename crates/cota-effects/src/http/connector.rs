@@ -14,9 +14,7 @@ use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::client::proxy::matcher::Matcher;
-use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::resolver::CheckedResolver;
@@ -89,7 +87,7 @@ fn is_tunnelled(uri: &Uri) -> bool {
 
 /// A connection to a host, or to the proxy before it.
 pub(super) struct Leg {
-    stream: MaybeHttpsStream<TokioIo<TcpStream>>,
+    stream: MaybeHttpsStream<<HttpConnector<CheckedResolver> as Service<Uri>>::Response>,
     /// Whether a proxy forwards each request: it has to be told the whole address.
     is_forwarded: bool,
 }

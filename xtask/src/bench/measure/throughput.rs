@@ -205,8 +205,8 @@ fn rates(plan: &Plan, cells: &[Cell]) -> Section {
         title: "Turns per second",
         note: format!(
             "Clients in a closed loop, plain chat in `prompts` mode: two LLM calls a turn, a new conversation after ten turns, every\n\
-             reply checked. The bare proxy is an axum handler that makes two calls of the same length with the same HTTP client and\n\
-             nothing else: the limit. Each side by turns, {} round(s) of {:.1} s each after {:.1} s of warming up; medians of rates and\n\
+             reply checked. The bare proxy is an axum handler that makes two calls of the same length with reqwest, the\n\
+             client that most would take, and nothing else. Each side by turns, {} round(s) of {:.1} s each after {:.1} s of warming up; medians of rates and\n\
              times, median of each round's ratio. At 50 ms the target is {LEAST_RATIO_WAITING} wherever the proxy runs below half of its\n\
              peak of that channel, else that of 0 ms. An error or a wrong reply misses the target. CPU is the\n\
              server's processor time for each turn.",
