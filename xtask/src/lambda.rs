@@ -1,15 +1,57 @@
-//! The Lambda deployment: AWS's own tools on its template.
+//! The Lambda functions: built as they are shipped, and AWS's own tools on their template.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 
-use crate::process;
-use crate::tools;
+use crate::metadata::target_directory;
+use crate::process::{self, cargo};
+use crate::tools::lambda::{LAMBDA_TARGET, cross_compiler, sam};
 
-/// What the template is checked with.
-const SAM: &str = "aws-sam-cli==1.170.0";
+/// The functions: folders of `functions/`, and their programs.
+pub const FUNCTIONS: [&str; 3] = ["api", "turn", "websocket"];
+/// A folder of functions that are built already; they are taken from there and not built.
+pub const BUILT_VARIABLE: &str = "COTA_FUNCTIONS";
+
+/// What makes a function small.
+const PROFILE: &str = "lambda";
+/// The C library of the runtime `provided.al2023`.
+const GLIBC: &str = "2.34";
+/// What Lambda starts.
+const PROGRAM: &str = "bootstrap";
+
+/// Builds the functions for Lambda's arm64, with the bots that `COTA_BOT` names. Yields the folder of their programs.
+///
+/// # Errors
+///
+/// When a tool is missing and cannot be installed, or the build fails.
+pub fn build(root: &Path) -> Result<PathBuf> {
+    let programs = cross_compiler()?;
+    let mut path = vec![programs];
+    path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    let mut command = cargo(root);
+    command.env("PATH", std::env::join_paths(path)?).args(["zigbuild", "--target", &format!("{LAMBDA_TARGET}.{GLIBC}")]);
+    process::run(command.args(of_functions()))?;
+    Ok(target_directory(root)?.join(LAMBDA_TARGET).join(PROFILE))
+}
+
+/// Puts a function into a folder, as Lambda wants it. It is built, unless [`BUILT_VARIABLE`] says where it is.
+///
+/// # Errors
+///
+/// When there is no such function, or it cannot be built or copied.
+pub fn place(root: &Path, function: &str, folder: &Path) -> Result<()> {
+    ensure!(FUNCTIONS.contains(&function), "there is no function {function}; there are {}", FUNCTIONS.join(", "));
+    let built = match std::env::var_os(BUILT_VARIABLE) {
+        Some(built) => PathBuf::from(built),
+        None => build(root)?,
+    };
+    let (from, to) = (built.join(function), folder.join(PROGRAM));
+    fs::copy(&from, &to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    Ok(())
+}
 
 /// Whether AWS's own tools find the template good.
 ///
@@ -17,18 +59,33 @@ const SAM: &str = "aws-sam-cli==1.170.0";
 ///
 /// When they do not, or cannot be installed.
 pub fn validate(root: &Path) -> Result<()> {
-    let mut sam = Command::new(installed()?.join("bin/sam"));
-    sam.current_dir(root).args(["validate", "--lint"]).env("SAM_CLI_TELEMETRY", "0").env("AWS_DEFAULT_REGION", "eu-central-1");
-    process::run(&mut sam)
+    process::run(sam_at(root)?.args(["validate", "--lint"]))
 }
 
-/// SAM from PyPI, in an environment of its own, once for each version.
-fn installed() -> Result<PathBuf> {
-    let folder = tools::cache()?.join(SAM.replace("==", "-"));
-    if !folder.join("bin/sam").is_file() {
-        println!("installing {SAM} once, in {}", folder.display());
-        process::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-        process::run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", SAM]))?;
+/// Whether `sam build` packs each function of the template: with functions that are built already, in the folder `built`, for how
+/// they are compiled does not change how they are packed.
+///
+/// # Errors
+///
+/// When it does not, or SAM cannot be installed.
+pub fn pack(root: &Path, built: &Path) -> Result<()> {
+    let packed = target_directory(root)?.join("sam");
+    process::run(sam_at(root)?.args(["build", "--build-dir"]).arg(&packed).env(BUILT_VARIABLE, built))?;
+    let mut functions = 0;
+    for entry in fs::read_dir(&packed)? {
+        functions += usize::from(entry?.path().join(PROGRAM).is_file());
     }
-    Ok(folder)
+    ensure!(functions == FUNCTIONS.len(), "sam build has packed {functions} functions; there are {}", FUNCTIONS.len());
+    Ok(())
+}
+
+fn of_functions() -> Vec<String> {
+    let packages = FUNCTIONS.iter().flat_map(|function| ["--package".to_owned(), format!("cota-function-{function}")]);
+    ["--profile".to_owned(), PROFILE.to_owned()].into_iter().chain(packages).collect()
+}
+
+fn sam_at(root: &Path) -> Result<Command> {
+    let mut command = Command::new(sam()?);
+    command.current_dir(root).env("SAM_CLI_TELEMETRY", "0").env("AWS_DEFAULT_REGION", "eu-central-1");
+    Ok(command)
 }

@@ -12,6 +12,7 @@ pub mod dependencies;
 pub mod lambda;
 pub mod metadata;
 pub mod process;
+pub mod soak;
 pub mod steps;
 pub mod suite;
 pub mod tidy;

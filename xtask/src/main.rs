@@ -1,10 +1,13 @@
 //! The command line of the workspace's own tasks: `cargo xtask <command>`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use xtask::benchmark;
+use xtask::lambda;
 use xtask::metadata::workspace_root;
+use xtask::soak;
 use xtask::suite::{self, Extent};
 use xtask::tidy;
 use xtask::worker::{self, Build};
@@ -16,8 +19,12 @@ Usage: cargo xtask <command>
   test --quick   the part for every day, under ten minutes on two cores
   bench          speed and memory beside a bare proxy; writes docs/benchmarks.md
   bench --quick  the same in two minutes, or with `--only PART` one part; nothing is written
+  soak lambda    a hundred kills of the Lambda functions while people talk to them
   worker         builds the Cloudflare Worker into functions/worker/build, with the bots that COTA_BOT names
   worker --test  the same for its tests, quicker; `worker --tools` only installs what that needs
+  lambda         builds the Lambda functions for arm64, with the bots that COTA_BOT names
+  lambda FUNCTION FOLDER
+                 the same, and puts one of them into a folder; `sam build` calls it
   tidy           the house rules that no lint checks";
 
 fn main() -> ExitCode {
@@ -27,9 +34,15 @@ fn main() -> ExitCode {
         ["test"] => Ok(suite::run(&workspace_root(), Extent::Full)),
         ["test", "--quick"] => Ok(suite::run(&workspace_root(), Extent::Quick)),
         ["bench", words @ ..] => benchmark::run(&workspace_root(), words),
+        ["soak", "lambda"] => soak::lambda(&workspace_root()).map(|()| true),
         ["worker"] => worker::build(&workspace_root(), Build::Deployed).map(|()| true),
         ["worker", "--test"] => worker::build(&workspace_root(), Build::Tested).map(|()| true),
         ["worker", "--tools"] => worker::prepare(&workspace_root()).map(|()| true),
+        ["lambda"] => lambda::build(&workspace_root()).map(|folder| {
+            println!("built: {}", folder.display());
+            true
+        }),
+        ["lambda", function, folder] => lambda::place(&workspace_root(), function, Path::new(folder)).map(|()| true),
         ["tidy"] => run_tidy(),
         ["help" | "--help" | "-h"] => {
             println!("{HELP}");

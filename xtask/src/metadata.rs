@@ -68,6 +68,21 @@ pub fn workspace_root() -> PathBuf {
     manifest.parent().unwrap_or(manifest).to_path_buf()
 }
 
+/// Where cargo puts what it builds.
+///
+/// # Errors
+///
+/// When cargo fails, or its answer cannot be read.
+pub fn target_directory(root: &Path) -> Result<PathBuf> {
+    #[derive(Deserialize)]
+    struct Place {
+        target_directory: PathBuf,
+    }
+    let text = process::read(process::cargo(root).args(["metadata", "--format-version", "1", "--no-deps"]))?;
+    let place: Place = serde_json::from_str(&text).context("cannot read the answer of `cargo metadata`")?;
+    Ok(place.target_directory)
+}
+
 impl Workspace {
     /// Asks cargo about the workspace at `root`.
     ///

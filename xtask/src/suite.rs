@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::lambda;
+use crate::metadata::target_directory;
 use crate::process::{self, cargo};
 use crate::steps::{Outcome, Steps};
 use crate::tools;
@@ -112,9 +113,10 @@ impl Suite<'_> {
         Ok(Outcome::Passed)
     }
 
-    /// AWS's own tools on template.yaml.
+    /// AWS's own tools on template.yaml, with the functions as the tests have built them.
     fn template(&self) -> Result<Outcome> {
         lambda::validate(self.root)?;
+        lambda::pack(self.root, &target_directory(self.root)?.join("debug"))?;
         Ok(Outcome::Passed)
     }
 

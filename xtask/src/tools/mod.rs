@@ -1,5 +1,6 @@
 //! The tools that the tests need: found, else installed, else named with the command that installs them.
 
+pub mod lambda;
 pub mod workers;
 
 use std::path::{Path, PathBuf};
@@ -50,11 +51,16 @@ pub fn component(subcommand: &str, name: &str) -> Result<()> {
 ///
 /// When the target is missing and rustup cannot add it.
 pub fn wasm_target() -> Result<()> {
-    let folder = process::read(Command::new("rustc").args(["--print", "target-libdir", "--target", WASM_TARGET]))?;
+    target(WASM_TARGET)
+}
+
+/// Makes sure that the toolchain can compile for a target.
+pub(crate) fn target(name: &str) -> Result<()> {
+    let folder = process::read(Command::new("rustc").args(["--print", "target-libdir", "--target", name]))?;
     if Path::new(folder.trim()).is_dir() {
         return Ok(());
     }
-    rustup(&["target", "add", WASM_TARGET])
+    rustup(&["target", "add", name])
 }
 
 /// The path of `cargo-deny`, built on first use (some minutes) and kept in the tool cache by version.
