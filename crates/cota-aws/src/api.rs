@@ -47,7 +47,7 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
 }
 
 async fn answer(function: &Function, event: LambdaEvent<Box<RawValue>>) -> Result<Answer, Failure> {
-    function.begin(&event.context);
+    function.begin(&event.context).await;
     let (response, streams_on) = match event::read(event.payload.get()) {
         Ok(Incoming { request, domain }) => {
             let is_get = request.method() == Method::GET;

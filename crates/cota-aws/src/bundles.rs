@@ -5,11 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cota_config::{Bundle, BundleError, Diagnostic, Options, Target};
+use cota_config::{Bundle, BundleError, Diagnostic, Loaded, Options, Severity, Target, codes};
 use cota_core::bot::{Bot, Llm};
 use cota_core::ids::{BotDigest, BotName};
 use cota_driver::ports::Bots;
+use cota_effects::StandardEffects;
 use serde_json::value::RawValue;
+
+use crate::settings::Environment;
 
 /// What the build put in: the bundles of the folders that `COTA_BOT` named then, as one JSON list.
 const BUILT_IN: &str = include_str!(concat!(env!("OUT_DIR"), "/bundles.json"));
@@ -18,6 +21,17 @@ const BINARY: &str = "(in the binary)";
 
 /// The bots of a deployment, as they were when its environment started.
 pub(crate) struct Bundles(Vec<(BotName, Arc<Bot>)>);
+
+/// Makes bots of bundles, as a deployment can serve them.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    /// Gives the variables that they name.
+    pub(crate) environment: Arc<Environment>,
+    /// What an invocation has for one call, in milliseconds.
+    pub(crate) budget_ms: u64,
+    /// Where bots are got ready before anybody talks to them, if anybody does here.
+    pub(crate) effects: Option<Arc<StandardEffects>>,
+}
 
 /// Why bots cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -49,20 +63,6 @@ pub(crate) enum BundlesError {
         /// What is wrong with it.
         problems: String,
     },
-    /// A bot allows a call more time than any invocation has.
-    #[error(
-        "{bot}: {what} may take {timeout_ms} ms, and an invocation has {budget_ms} ms for a call; write a shorter `timeout`, or give the functions more time"
-    )]
-    TooLong {
-        /// The bot.
-        bot: BotName,
-        /// The LLM or the action.
-        what: String,
-        /// What is written.
-        timeout_ms: u64,
-        /// What there is.
-        budget_ms: u64,
-    },
     /// Two bots have one name.
     #[error("two bundles in {} are bots named `{name}`", .folder.display())]
     SameName {
@@ -77,36 +77,34 @@ impl Bundles {
     /// The bots that the build put in.
     ///
     /// # Errors
-    /// When one cannot be served by invocations that have `budget_ms` for a call.
-    pub(crate) fn built_in(env: &dyn Fn(&str) -> Option<String>, budget_ms: u64) -> Result<Self, BundlesError> {
+    /// When one cannot be served.
+    pub(crate) fn built_in(reader: &Reader) -> Result<Self, BundlesError> {
         let path = Path::new(BINARY);
         let bundles: Vec<&RawValue> = serde_json::from_str(BUILT_IN).unwrap_or_default();
-        Self::of(path, bundles.into_iter().map(|bundle| Ok((path.to_owned(), bundle.get().to_owned()))), env, budget_ms)
+        Self::of(path, bundles.into_iter().map(|bundle| Ok((path.to_owned(), bundle.get().to_owned()))), reader)
     }
 
-    /// Reads every bundle of a folder; the first by file name is the default bot. `env` gives the variables that they name.
+    /// Reads every bundle of a folder; the first by file name is the default bot.
     ///
     /// # Errors
-    /// When there is none, or one cannot be served by invocations that have `budget_ms` for a call.
-    pub(crate) fn open(folder: &Path, env: &dyn Fn(&str) -> Option<String>, budget_ms: u64) -> Result<Self, BundlesError> {
+    /// When there is none, or one cannot be served.
+    pub(crate) fn open(folder: &Path, reader: &Reader) -> Result<Self, BundlesError> {
         let read = |path: PathBuf| match fs::read_to_string(&path) {
             Ok(text) => Ok((path, text)),
             Err(source) => Err(BundlesError::Io { path, source }),
         };
-        Self::of(folder, bundles_in(folder)?.into_iter().map(read), env, budget_ms)
+        Self::of(folder, bundles_in(folder)?.into_iter().map(read), reader)
     }
 
     fn of(
         folder: &Path,
         bundles: impl Iterator<Item = Result<(PathBuf, String), BundlesError>>,
-        env: &dyn Fn(&str) -> Option<String>,
-        budget_ms: u64,
+        reader: &Reader,
     ) -> Result<Self, BundlesError> {
         let mut bots: Vec<(BotName, Arc<Bot>)> = Vec::new();
         for bundle in bundles {
             let (path, text) = bundle?;
-            let bot = load(&path, &text, env)?;
-            check_budget(&bot, budget_ms)?;
+            let bot = reader.load(&path, &text)?;
             let name = bot.source().name.clone();
             if bots.iter().any(|(other, _)| *other == name) {
                 return Err(BundlesError::SameName { folder: folder.to_owned(), name });
@@ -117,8 +115,59 @@ impl Bundles {
     }
 
     /// Every bot.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Bot> {
-        self.0.iter().map(|(_, bot)| bot.as_ref())
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Bot>> {
+        self.0.iter().map(|(_, bot)| bot)
+    }
+}
+
+impl Reader {
+    /// What a bundle is here. A call that may outlast any invocation is an error: in flight it cannot be saved, so it would be
+    /// begun anew for ever.
+    pub(crate) fn read(&self, bundle: Bundle) -> Loaded {
+        let lookup = |name: &str| self.environment.get(name);
+        let environment = lookup("COTA_ENV");
+        let options = Options { target: Target::Edge, environment: environment.as_deref(), ..Options::new("") };
+        let mut loaded = cota_config::load_bundle(bundle, &lookup, &options);
+        if let Some(too_long) = loaded.bot.as_ref().and_then(|bot| self.too_long(bot)) {
+            loaded.diagnostics.push(too_long);
+            loaded.bot = None;
+        }
+        if let (Some(effects), Some(bot)) = (&self.effects, &loaded.bot) {
+            effects.warm(bot);
+        }
+        loaded
+    }
+
+    fn load(&self, path: &Path, text: &str) -> Result<Bot, BundlesError> {
+        let bundle = Bundle::parse(text).map_err(|source| BundlesError::Bundle { path: path.to_owned(), source })?;
+        let loaded = self.read(bundle);
+        loaded.bot.ok_or_else(|| {
+            let problems: Vec<String> = loaded.diagnostics.iter().map(Diagnostic::to_string).collect();
+            BundlesError::Broken { path: path.to_owned(), problems: problems.join("; ") }
+        })
+    }
+
+    fn too_long(&self, bot: &Bot) -> Option<Diagnostic> {
+        let source = bot.source();
+        let llms = source.llms.iter().map(|llm: &Llm| ("endpoints.yml", format!("the LLM `{}`", llm.name), llm.timeout_ms));
+        let executors = source.actions.iter().filter_map(|action| {
+            let executor = bot.form(&action.name)?.executor.as_ref()?;
+            Some(("agent.yml", format!("the executer of `{}`", action.name), executor.timeout_ms))
+        });
+        let budget_ms = self.budget_ms;
+        llms.chain(executors).find_map(|(file, what, timeout_ms)| {
+            let timeout_ms = timeout_ms.filter(|timeout_ms| *timeout_ms > budget_ms)?;
+            Some(Diagnostic {
+                severity: Severity::Error,
+                code: codes::OVER_LIMIT.name,
+                file: file.to_owned(),
+                line: None,
+                column: None,
+                message: format!("{what} may take {timeout_ms} ms, and an invocation has {budget_ms} ms for a call"),
+                snippet: None,
+                help: Some("write a shorter `timeout`, or give the functions more time".to_owned()),
+            })
+        })
     }
 }
 
@@ -149,29 +198,29 @@ fn bundles_in(folder: &Path) -> Result<Vec<PathBuf>, BundlesError> {
     Ok(paths)
 }
 
-fn load(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Bot, BundlesError> {
-    let bundle = Bundle::parse(text).map_err(|source| BundlesError::Bundle { path: path.to_owned(), source })?;
-    let environment = env("COTA_ENV");
-    let options = Options { target: Target::Edge, environment: environment.as_deref(), ..Options::new("") };
-    let loaded = cota_config::load_bundle(bundle, env, &options);
-    loaded.bot.ok_or_else(|| {
-        let problems: Vec<String> = loaded.diagnostics.iter().map(Diagnostic::to_string).collect();
-        BundlesError::Broken { path: path.to_owned(), problems: problems.join("; ") }
-    })
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
 
-/// A call in flight cannot be saved: one that may outlast any invocation would be begun anew for ever.
-fn check_budget(bot: &Bot, budget_ms: u64) -> Result<(), BundlesError> {
-    let source = bot.source();
-    let llms = source.llms.iter().map(|llm: &Llm| (format!("the LLM `{}`", llm.name), llm.timeout_ms));
-    let executors = source.actions.iter().filter_map(|action| {
-        let executor = bot.form(&action.name)?.executor.as_ref()?;
-        Some((format!("the executer of `{}`", action.name), executor.timeout_ms))
-    });
-    for (what, timeout_ms) in llms.chain(executors) {
-        if let Some(timeout_ms) = timeout_ms.filter(|timeout_ms| *timeout_ms > budget_ms) {
-            return Err(BundlesError::TooLong { bot: source.name.clone(), what, timeout_ms, budget_ms });
-        }
+    use super::*;
+
+    fn loaded(timeout: &str) -> Loaded {
+        let endpoints =
+            format!("llms:\n  main: {{type: openai, model: m, key: k, apibase: \"https://llm.example\", timeout: {timeout}}}\n");
+        let files = BTreeMap::from([("agent.yml".to_owned(), "system: {name: b}\n".to_owned()), ("endpoints.yml".to_owned(), endpoints)]);
+        Reader { environment: Arc::default(), budget_ms: 20_000, effects: None }.read(Bundle::of(&files, "b"))
     }
-    Ok(())
+
+    #[test]
+    fn a_call_that_may_outlast_any_invocation_is_an_error() {
+        assert!(loaded("20").bot.is_some());
+        let loaded = loaded("21");
+        assert!(loaded.bot.is_none());
+        let said = loaded.diagnostics.iter().find(|diagnostic| diagnostic.is_error()).unwrap().to_string();
+        assert_eq!(
+            said,
+            "endpoints.yml: error: the LLM `main` may take 21000 ms, and an invocation has 20000 ms for a call\n  \
+             help: write a shorter `timeout`, or give the functions more time"
+        );
+    }
 }

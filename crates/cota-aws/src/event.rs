@@ -4,6 +4,7 @@
 //! what it cannot read with an error of the function where the caller should get a 4xx.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use axum::body::Body;
 use base64::Engine as _;
@@ -11,6 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{COOKIE, HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Uri};
 use serde::Deserialize;
+
+use cota_gateway::ClientAddress;
 
 /// A request, and the name that AWS reached the function under.
 #[derive(Debug)]
@@ -45,13 +48,29 @@ struct Event {
 #[serde(default, rename_all = "camelCase")]
 struct RequestContext {
     http: Http,
+    identity: Caller,
     domain_name: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct Http {
     method: Option<String>,
+    source_ip: Option<String>,
+}
+
+/// Who API Gateway says the caller is.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Caller {
+    source_ip: Option<String>,
+}
+
+impl Caller {
+    /// From where it calls.
+    pub(crate) fn address(&self) -> Option<ClientAddress> {
+        address(self.source_ip.as_deref()?)
+    }
 }
 
 /// Reads a request.
@@ -68,7 +87,9 @@ pub(crate) fn read(event: &str) -> Result<Incoming, String> {
     if let Some(cookies) = event.cookies.filter(|cookies| !cookies.is_empty()) {
         headers.insert(COOKIE, HeaderValue::from_str(&cookies.join("; ")).map_err(|_| "a cookie has a control character")?);
     }
-    let domain = event.request_context.domain_name;
+    let context = event.request_context;
+    let address = context.http.source_ip.as_deref().and_then(address).or_else(|| context.identity.address());
+    let domain = context.domain_name;
     // AWS has found the function by this name, whatever the header says.
     if let Some(name) = &domain {
         headers.insert(HOST, HeaderValue::from_str(name).map_err(|_| "the domain has a control character")?);
@@ -80,7 +101,14 @@ pub(crate) fn read(event: &str) -> Result<Incoming, String> {
     };
     let mut request = Request::new(Body::from(body));
     (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
+    if let Some(address) = address {
+        request.extensions_mut().insert(address);
+    }
     Ok(Incoming { request, domain })
+}
+
+fn address(text: &str) -> Option<ClientAddress> {
+    text.parse::<IpAddr>().ok().map(ClientAddress)
 }
 
 impl Event {
@@ -130,4 +158,22 @@ pub(crate) fn headers(one: Option<&One>, many: Option<&Many>) -> Result<HeaderMa
         append(name, value)?;
     }
     Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_comes_from_the_address_that_aws_has_seen() {
+        for (event, expected) in [
+            (include_str!("../tests/functions/events/http/function-url.json"), Some("65.78.31.245")),
+            (include_str!("../tests/functions/events/http/rest-api.json"), Some("192.168.100.1")),
+            (include_str!("../tests/functions/events/http/path-with-space.json"), None),
+        ] {
+            let Incoming { request, .. } = read(event).unwrap();
+            let address = request.extensions().get::<ClientAddress>().copied();
+            assert_eq!(address, expected.map(|text| ClientAddress(text.parse().unwrap())));
+        }
+    }
 }

@@ -12,13 +12,15 @@ use cota_driver::memory::MemoryStore;
 use cota_driver::ports::{Bots, Clock};
 use cota_driver::store::Store;
 use cota_effects::StandardEffects;
+use cota_gateway::limits::{Limiter, Limits, Metered};
 use cota_gateway::{Access, Gateway, Options};
 use cota_native::{LazyHttp, unique_holder};
+use cota_publish::PublishedBots;
 use cota_store_dynamodb::DynamoStore;
 use tracing::level_filters::LevelFilter;
 
 use crate::aws::{Credentials, JsonService, Place, Signed};
-use crate::bundles::Bundles;
+use crate::bundles::{Bundles, Reader};
 use crate::clock::WallClock;
 use crate::connections::{FanOut, Post, Register};
 use crate::doorbell::{Bells, Queue};
@@ -28,7 +30,7 @@ use crate::invocation::Present;
 use crate::meter::Meter;
 use crate::secrets::{self, Vaults};
 use crate::settings::{Environment, Settings, StorePlace};
-use crate::{identity, log};
+use crate::{identity, log, published};
 
 /// A function that is ready for its first invocation.
 pub(crate) struct Function {
@@ -39,6 +41,8 @@ pub(crate) struct Function {
     /// Where there is a WebSocket API.
     pub(crate) fan_out: Option<FanOut>,
     pub(crate) meter: Arc<Meter>,
+    /// The bots, where they change without a deploy.
+    published: Option<Arc<PublishedBots>>,
     options: Options,
     /// A gateway for each name that AWS has reached the function under.
     gateways: Mutex<Vec<(Option<String>, Gateway)>>,
@@ -98,15 +102,20 @@ impl Function {
                 present: Arc::clone(&present),
             }),
         };
-        let (variable, budget_ms) = (|name: &str| environment.get(name), present.budget_ms());
-        let bundles = Arc::new(match &settings.bundles {
-            Some(folder) => Bundles::open(folder, &variable, budget_ms)?,
-            None => Bundles::built_in(&variable, budget_ms)?,
-        });
+        let environment = Arc::new(environment);
         let effects = Arc::new(StandardEffects::new(Arc::clone(&http), Arc::clone(&clock)));
-        if role != Role::Accepts {
-            bundles.all().for_each(|bot| effects.warm(bot));
-        }
+        let talks = role != Role::Accepts;
+        let reader =
+            Reader { environment: Arc::clone(&environment), budget_ms: present.budget_ms(), effects: talks.then(|| Arc::clone(&effects)) };
+        let bundles = Arc::new(match &settings.bundles {
+            Some(folder) => Bundles::open(folder, &reader)?,
+            None => Bundles::built_in(&reader)?,
+        });
+        let published = match &settings.published {
+            Some(place) => Some(Arc::new(published::open(place, &bundles, reader, &http, &clock)?)),
+            None => None,
+        };
+        let limiter = limiter(settings.limits, &ledger, &clock);
         let holder = unique_holder();
         let access = identity::access(&environment, ledger, Arc::clone(&clock), http)?;
         if matches!(access, Access::Off) {
@@ -116,25 +125,31 @@ impl Function {
             access,
             hosts: settings.hosts,
             request_ms: present.budget_ms(),
+            limiter: Arc::clone(&limiter),
+            address_header: settings.address_header,
             ..Options::new(Arc::clone(&clock), holder.0.clone())
         };
         let host = FunctionHost::new(Ports {
             store,
-            effects,
+            effects: Metered::over(effects, &limiter),
             clock: Arc::clone(&clock),
-            bots: Arc::clone(&bundles) as Arc<dyn Bots>,
+            bots: published.clone().map_or_else(|| bundles as Arc<dyn Bots>, |published| published as _),
             holder,
             bells: Arc::clone(&bells),
             present: Arc::clone(&present),
             fan_out: fan_out.clone(),
             role,
         });
-        Ok(Self { host, bells, present, clock, fan_out, meter: Arc::new(meter), options, gateways: Mutex::default() })
+        Ok(Self { host, bells, present, clock, fan_out, meter: Arc::new(meter), published, options, gateways: Mutex::default() })
     }
 
-    /// An invocation begins.
-    pub(crate) fn begin(&self, context: &Context) {
-        self.present.begin(self.clock.now(), Timestamp(context.deadline));
+    /// An invocation begins: with the bots as they are published by now.
+    pub(crate) async fn begin(&self, context: &Context) {
+        let now = self.clock.now();
+        self.present.begin(now, Timestamp(context.deadline));
+        if let Some(published) = &self.published {
+            published.look(now).await;
+        }
     }
 
     /// How callers are known.
@@ -157,6 +172,11 @@ impl Function {
         }
         gateway
     }
+}
+
+/// Where nothing is limited, nothing is counted.
+fn limiter(limits: Limits, ledger: &Arc<dyn Ledger>, clock: &Arc<dyn Clock>) -> Arc<Limiter> {
+    if limits == Limits::default() { Limiter::none() } else { Limiter::new(limits, Arc::clone(ledger), Arc::clone(clock)) }
 }
 
 /// AWS's services, as far as this process may call them.

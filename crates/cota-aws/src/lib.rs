@@ -11,7 +11,8 @@
 //!
 //! - [`api`], [`websocket`], [`turn`]: the three functions.
 //! - `host`: the conversations. `doorbell`: the queue that wakes `turn`. `connections`: who is connected, and what is sent.
-//! - `aws`: signed calls of AWS services. `settings`, `secrets`, `bundles`, `identity`, `log`, `meter`: what a function begins with.
+//! - `aws`: signed calls of AWS services. `settings`, `secrets`, `bundles`, `published`, `identity`, `log`, `meter`: what a function
+//!   begins with.
 
 pub mod api;
 mod aws;
@@ -27,6 +28,7 @@ mod identity;
 mod invocation;
 mod log;
 mod meter;
+mod published;
 mod secrets;
 mod settings;
 pub mod turn;

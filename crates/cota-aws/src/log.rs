@@ -55,3 +55,43 @@ fn measured(key: &ConversationKey, run: &RunId, end: &TurnEnd, now: Timestamp) -
         "run": run,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use cota_core::event::Usage;
+    use cota_core::ids::{BotName, ConversationId, MessageId, Owner, SenderId};
+
+    use super::*;
+
+    /// The rules of CloudWatch's embedded metric format: what it cannot read it drops without a word.
+    #[test]
+    fn a_turn_is_a_line_that_cloudwatch_reads_as_metrics() {
+        let (bot, id) = (BotName::new("weather").unwrap(), ConversationId::new("c1").unwrap());
+        let key = ConversationKey { bot, owner: Owner::public(), id };
+        let run = RunId::of(&key, &SenderId::new("ana").unwrap(), &MessageId::new("m1").unwrap());
+        let usage = Usage { llm_calls: 3, prompt_tokens: 70, completion_tokens: 9, ms: 12 };
+        let end = TurnEnd {
+            outcome: TurnOutcome::Replied,
+            message_ids: vec![MessageId::new("m1").unwrap()],
+            replies: Vec::new(),
+            slots: cota_core::event::Slots::new(),
+            form: None,
+            usage,
+            steps: Vec::new(),
+        };
+        let line = measured(&key, &run, &end, Timestamp(1_795_899_782_025));
+        let directive = &line["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!((&line["_aws"]["Timestamp"], &directive["Namespace"]), (&json!(1_795_899_782_025_u64), &json!("COTA")));
+        for dimension in directive["Dimensions"][0].as_array().unwrap() {
+            assert!(line[dimension.as_str().unwrap()].is_string(), "{dimension} has no value at the top: {line}");
+        }
+        let metrics = directive["Metrics"].as_array().unwrap();
+        for metric in metrics {
+            assert!(line[metric["Name"].as_str().unwrap()].is_number(), "{metric} has no value at the top: {line}");
+            assert!(["Count", "Milliseconds"].contains(&metric["Unit"].as_str().unwrap()), "{metric}");
+        }
+        assert_eq!(metrics.len(), 6);
+        let text = line.to_string();
+        assert!(!text.contains('\n') && text.len() < 1024, "one line, which CloudWatch charges by the byte");
+    }
+}

@@ -2,6 +2,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cota_gateway::limits::{Allowance, Limits, Rate};
+use cota_publish::Place;
+use http::HeaderName;
 use tracing::level_filters::LevelFilter;
 use url::Url;
 
@@ -58,6 +61,12 @@ pub(crate) struct Settings {
     pub(crate) connections: Option<Url>,
     /// A folder of bundles, instead of the bots that the build put in.
     pub(crate) bundles: Option<PathBuf>,
+    /// Where newer versions of the bots are published.
+    pub(crate) published: Option<BotPlace>,
+    /// How much anybody may have.
+    pub(crate) limits: Limits,
+    /// The header in which a proxy says from where a request comes.
+    pub(crate) address_header: Option<HeaderName>,
     /// Names under which pages may use this deployment, beside its own.
     pub(crate) hosts: Vec<String>,
     /// How long an invocation of `turn` may last.
@@ -74,6 +83,15 @@ pub(crate) enum StorePlace {
     DynamoDb(String),
 }
 
+/// Where bots are published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BotPlace {
+    /// In a bucket of S3.
+    S3(String),
+    /// In a table of DynamoDB.
+    DynamoDb(String),
+}
+
 impl Settings {
     pub(crate) fn of(environment: &Environment) -> Result<Self, Failure> {
         let url = |name| environment.parsed(name, "a URL", |text| Url::parse(text).ok());
@@ -84,6 +102,8 @@ impl Settings {
         let days = environment.parsed("COTA_RETENTION_DAYS", "a number of days", |text| text.parse::<u32>().ok())?;
         let hosts = environment.get("COTA_ALLOW_HOSTS").unwrap_or_default();
         let bundles = environment.get("COTA_BUNDLES").map(PathBuf::from);
+        let published = environment.parsed("COTA_PUBLISHED", "s3:BUCKET or dynamodb:TABLE", BotPlace::read)?;
+        let header = environment.parsed("COTA_ADDRESS_HEADER", "a header's name", |text| text.parse().ok())?;
         let level = environment.parsed("COTA_LOG_LEVEL", "off, error, warn, info, debug or trace", |text| text.parse().ok())?;
         Ok(Self {
             store: store.ok_or_else(|| {
@@ -93,10 +113,37 @@ impl Settings {
             queue: url("COTA_QUEUE_URL")?,
             connections: url("COTA_CONNECTIONS_URL")?,
             bundles,
+            published,
+            limits: limits(environment)?,
+            address_header: header,
             hosts: hosts.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect(),
             turn: Duration::from_secs_f64(seconds.unwrap_or(TURN_SECONDS)),
             log_level: level.unwrap_or(LevelFilter::INFO),
         })
+    }
+}
+
+/// Of connections there is no limit here: an environment has one at a time, and knows of no other.
+fn limits(environment: &Environment) -> Result<Limits, Failure> {
+    let rate = |name| {
+        let what = "a number a minute, such as 600, or 600:200 for at most 200 at once, or off";
+        let read = |text: &str| if text == "off" { Some(None) } else { text.parse::<Rate>().ok().map(Some) };
+        environment.parsed(name, what, read).map(Option::flatten)
+    };
+    Ok(Limits {
+        identity: Allowance { requests: rate("COTA_LIMIT_REQUESTS")?, tokens: rate("COTA_LIMIT_TOKENS")?, connections: None },
+        address: Allowance { requests: rate("COTA_LIMIT_ADDRESS_REQUESTS")?, ..Allowance::default() },
+        idle_ms: None,
+    })
+}
+
+impl BotPlace {
+    fn read(text: &str) -> Option<Self> {
+        match text.parse() {
+            Ok(Place::S3(bucket)) => Some(Self::S3(bucket)),
+            Ok(Place::Dynamodb(table)) => Some(Self::DynamoDb(table)),
+            Ok(Place::Kv(_)) | Err(_) => None,
+        }
     }
 }
 
@@ -121,11 +168,17 @@ mod tests {
             ("COTA_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/1/q"),
             ("COTA_ALLOW_HOSTS", "bot.example.org, example.com"),
             ("COTA_BUNDLES", "/opt/bots"),
+            ("COTA_PUBLISHED", "s3:my-bots"),
+            ("COTA_LIMIT_REQUESTS", "600:200"),
+            ("COTA_LIMIT_TOKENS", "off"),
         ]);
         let settings = Settings::of(&environment).unwrap();
         assert_eq!(settings.store, StorePlace::DynamoDb("cota".to_owned()));
         assert_eq!(settings.bundles, Some(PathBuf::from("/opt/bots")));
         assert_eq!(settings.hosts, ["bot.example.org", "example.com"]);
+        assert_eq!(settings.published, Some(BotPlace::S3("my-bots".to_owned())));
+        let identity = Allowance { requests: Some("600:200".parse().unwrap()), ..Allowance::default() };
+        assert_eq!(settings.limits, Limits { identity, ..Limits::default() });
         assert_eq!((settings.turn, settings.connections), (Duration::from_secs(120), None));
     }
 
@@ -134,6 +187,12 @@ mod tests {
         for (name, value, says) in [
             ("COTA_STORE", "sqlite:x", "the variable COTA_STORE has to be dynamodb:TABLE or memory; it is `sqlite:x`"),
             ("COTA_QUEUE_URL", "queue", "the variable COTA_QUEUE_URL has to be a URL; it is `queue`"),
+            ("COTA_PUBLISHED", "kv:bots", "the variable COTA_PUBLISHED has to be s3:BUCKET or dynamodb:TABLE; it is `kv:bots`"),
+            (
+                "COTA_LIMIT_TOKENS",
+                "many",
+                "the variable COTA_LIMIT_TOKENS has to be a number a minute, such as 600, or 600:200 for at most 200 at once, or off; it is `many`",
+            ),
             ("COTA_TURN_SECONDS", "0", "the variable COTA_TURN_SECONDS has to be a number of seconds from 1 to 900; it is `0`"),
         ] {
             let mut environment = Environment::from([("COTA_STORE", "memory")]);

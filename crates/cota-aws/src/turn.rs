@@ -58,7 +58,7 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
 }
 
 async fn hear_all(function: &Function, event: LambdaEvent<Box<RawValue>>) -> Result<Heard, Failure> {
-    function.begin(&event.context);
+    function.begin(&event.context).await;
     let messages = read(event.payload.get())?;
     let mut heard = Heard::default();
     for message in messages.records {

@@ -93,6 +93,10 @@ fn the_functions_may_do_exactly_what_they_call() {
     assert!(
         code.contains("%40connections") && actions("PostsToConnections", "execute-api") == BTreeSet::from(["ManageConnections".to_owned()])
     );
+    let places = source("crates/cota-publish/src");
+    let reads_bots = BTreeSet::from(["GetObject", "ListBucket"].map(str::to_owned));
+    assert!(places.contains("s3:GetObject") && places.contains("s3:ListBucket") && actions("ReadsBots", "s3") == reads_bots);
+    assert!(places.contains("\"cota/bots/") && resource("ReadsBots").contains("/cota/bots/*\""));
     for (function, hears) in [("Api", false), ("Socket", false), ("Turn", true)] {
         let text = resource(function);
         assert_eq!(text.contains("HearsDoorbell"), hears, "{function}");

@@ -118,9 +118,7 @@ impl FromStr for Setting<Rate> {
         if text == OFF {
             return Ok(Self(None));
         }
-        let (per_minute, burst) = text.split_once(':').unwrap_or((text, text));
-        let number = |text: &str| text.parse::<NonZeroU32>().map_err(|_| NoLimit);
-        Ok(Self(Some(Rate::new(number(per_minute)?, number(burst)?))))
+        text.parse().map(|rate| Self(Some(rate))).map_err(|_| NoLimit)
     }
 }
 

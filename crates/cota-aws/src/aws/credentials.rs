@@ -50,7 +50,8 @@ impl Place {
     /// The address of a service.
     pub(crate) fn service(&self, service: &str) -> Result<Url, String> {
         let moved = self.endpoints.iter().find(|(name, _)| name == service).map(|(_, url)| url.clone());
-        let url = moved.unwrap_or_else(|| format!("https://{service}.{}.amazonaws.com/", self.region));
+        let china = if self.region.starts_with("cn-") { ".cn" } else { "" };
+        let url = moved.unwrap_or_else(|| format!("https://{service}.{}.amazonaws.com{china}/", self.region));
         Url::parse(&url).map_err(|error| format!("the address `{url}` of {service} cannot be read: {error}"))
     }
 }

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use cota_core::ids::{BotName, ConversationId, ConversationKey, Owner, SenderId, Seq, Timestamp};
+use cota_gateway::{ClientAddress, Identity, Scopes};
 
 /// What API Gateway calls a connection.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub(crate) struct Connection {
     pub(crate) owner: Owner,
     /// Who speaks.
     pub(crate) sender: SenderId,
+    /// What it may do.
+    #[serde(default = "talking")]
+    pub(crate) scopes: Scopes,
     /// Since when.
     pub(crate) since: Timestamp,
     /// The rooms it sits in.
@@ -62,7 +66,18 @@ pub(crate) struct Seat {
     pub(crate) since: Timestamp,
 }
 
+/// What a connection may do whose record does not say.
+fn talking() -> Scopes {
+    Scopes::CHAT
+}
+
 impl Connection {
+    /// Who sends a frame on it, from this address.
+    #[must_use]
+    pub(crate) fn identity(&self, address: Option<ClientAddress>) -> Identity {
+        Identity { owner: self.owner.clone(), sender: self.sender.clone(), scopes: self.scopes, address }
+    }
+
     /// The conversation that a session's name stands for on this connection.
     #[must_use]
     pub(crate) fn key(&self, session: &ConversationId) -> ConversationKey {

@@ -2,6 +2,7 @@ use http::Request;
 use http::header::{HOST, HeaderValue};
 use http::request::Parts;
 
+use cota_gateway::Identity;
 use cota_gateway::websocket::PATH;
 use cota_protocol::problem::{Code, Problem};
 use cota_protocol::websocket::ServerFrame;
@@ -21,13 +22,14 @@ pub(super) async fn connect(function: &Function, fan_out: &FanOut, event: Socket
         Err(problem) => return Ok(Reply::refused(&problem)),
     };
     let since = function.clock.now();
-    let connection = Connection { bot, owner: identity.owner, sender: identity.sender, since, rooms: Vec::new() };
+    let Identity { owner, sender, scopes, address: _ } = identity;
+    let connection = Connection { bot, owner, sender, scopes, since, rooms: Vec::new() };
     fan_out.register.open(&id, &connection).await?;
     function.bells.send(&Ring { whom: Whom::Connection(id), at: since }).await.map_err(Failure::Doorbell)?;
     Ok(Reply::OK)
 }
 
-async fn visitor(function: &Function, event: SocketEvent) -> Result<(cota_core::ids::BotName, cota_gateway::Identity), Problem> {
+async fn visitor(function: &Function, event: SocketEvent) -> Result<(cota_core::ids::BotName, Identity), Problem> {
     let gateway = function.gateway(event.domain.as_deref());
     let mut parts = request(event)?;
     gateway.admit(&mut parts).await?;
@@ -43,6 +45,9 @@ fn request(event: SocketEvent) -> Result<Parts, Problem> {
     let target = if event.query.is_empty() { PATH.to_owned() } else { format!("{PATH}?{}", event.query) };
     let (mut parts, ()) = Request::get(target).body(()).map_err(unreadable)?.into_parts();
     parts.headers = event.headers;
+    if let Some(address) = event.address {
+        parts.extensions.insert(address);
+    }
     if let Some(name) = event.domain.as_deref().and_then(|name| HeaderValue::from_str(name).ok()) {
         parts.headers.insert(HOST, name);
     }

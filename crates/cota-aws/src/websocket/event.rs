@@ -5,8 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use serde::Deserialize;
 
+use cota_gateway::ClientAddress;
+
 use crate::connections::ConnectionId;
-use crate::event::{headers, query};
+use crate::event::{Caller, headers, query};
 
 /// An event of a WebSocket API.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub(super) struct SocketEvent {
     pub(super) id: String,
     /// The name that the API was reached under.
     pub(super) domain: Option<String>,
+    /// From where it comes.
+    pub(super) address: Option<ClientAddress>,
     pub(super) headers: HeaderMap,
     pub(super) query: String,
     pub(super) frame: Frame,
@@ -56,6 +60,7 @@ struct RequestContext {
     connection_id: Option<String>,
     request_id: Option<String>,
     domain_name: Option<String>,
+    identity: Caller,
 }
 
 impl SocketEvent {
@@ -83,6 +88,7 @@ impl SocketEvent {
             connection: ConnectionId::new(connection),
             id: context.request_id.unwrap_or_default(),
             domain: context.domain_name,
+            address: context.identity.address(),
             headers: headers(event.headers.as_ref(), event.multi_value_headers.as_ref())?,
             query: query(event.query_string_parameters.as_ref(), event.multi_value_query_string_parameters.as_ref()),
             frame,

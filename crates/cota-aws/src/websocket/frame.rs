@@ -5,7 +5,7 @@ use cota_core::ids::{ConversationId, ConversationKey, MessageId, Owner, Position
 use cota_driver::host::{Conversations as _, Sent};
 use cota_driver::store::{NewMessage, Progress};
 use cota_gateway::websocket::render;
-use cota_gateway::{Access, not_accepted, unreadable};
+use cota_gateway::{Access, Gateway, Identity, unreadable};
 use cota_protocol::problem::{Code, Problem};
 use cota_protocol::websocket::{ClientFrame, ImageFrame, JoinFrame, LeaveFrame, Message, ServerFrame, TextFrame};
 
@@ -30,10 +30,12 @@ pub(super) async fn take(function: &Function, fan_out: &FanOut, event: SocketEve
         return Ok(Reply::OK);
     };
     let since = connection.since;
+    let gateway = function.gateway(event.domain.as_deref());
+    let identity = connection.identity(event.address);
     let answer = match event.frame {
         Frame::Binary => Err(binary().into()),
         Frame::Text(text) => match ClientFrame::decode(&text) {
-            Ok(frame) => Client { function, fan_out, id: &id, connection, event_id: event.id }.obey(frame).await,
+            Ok(frame) => Client { function, gateway, fan_out, id: &id, identity, connection, event_id: event.id }.hear(frame).await,
             Err(error) => Err(Refusal::Frame(Box::new(error.answer()))),
         },
     };
@@ -49,8 +51,10 @@ pub(super) async fn take(function: &Function, fan_out: &FanOut, event: SocketEve
 /// A client that has sent a frame.
 struct Client<'f> {
     function: &'f Function,
+    gateway: Gateway,
     fan_out: &'f FanOut,
     id: &'f ConnectionId,
+    identity: Identity,
     connection: Connection,
     event_id: String,
 }
@@ -61,6 +65,18 @@ enum Refusal {
     Frame(Box<ServerFrame>),
     /// What the function is at fault for.
     Failure(Failure),
+}
+
+impl Refusal {
+    /// The same, of this message.
+    fn about(mut self, message: Option<MessageId>) -> Self {
+        if let Self::Frame(frame) = &mut self
+            && let ServerFrame::Error { message_id, .. } = frame.as_mut()
+        {
+            *message_id = message;
+        }
+        self
+    }
 }
 
 impl From<Problem> for Refusal {
@@ -83,7 +99,17 @@ impl From<Failure> for Refusal {
 }
 
 impl Client<'_> {
-    /// Does what a frame says; yields what its sender alone is told.
+    /// Does what a frame says, which counts as a request; yields what its sender alone is told.
+    async fn hear(self, frame: ClientFrame) -> Result<Vec<ServerFrame>, Refusal> {
+        let message_id = match &frame {
+            ClientFrame::Text(TextFrame { message_id, .. }) | ClientFrame::Image(ImageFrame { message_id, .. }) => message_id.clone(),
+            ClientFrame::Join(_) => None,
+            ClientFrame::Leave(_) | ClientFrame::Ping => return self.obey(frame).await,
+        };
+        self.gateway.permit(&self.identity).await.map_err(|problem| Refusal::from(problem).about(message_id))?;
+        self.obey(frame).await
+    }
+
     async fn obey(mut self, frame: ClientFrame) -> Result<Vec<ServerFrame>, Refusal> {
         match frame {
             ClientFrame::Ping => Ok(vec![ServerFrame::Pong]),
@@ -207,14 +233,7 @@ impl Client<'_> {
         id: Option<MessageId>,
         content: MessageContent,
     ) -> Result<Vec<ServerFrame>, Refusal> {
-        self.try_say(session, sender, id.clone(), content).await.map_err(|mut refusal| {
-            if let Refusal::Frame(frame) = &mut refusal
-                && let ServerFrame::Error { message_id, .. } = frame.as_mut()
-            {
-                *message_id = id;
-            }
-            refusal
-        })
+        self.try_say(session, sender, id.clone(), content).await.map_err(|refusal| refusal.about(id))
     }
 
     async fn try_say(
@@ -231,8 +250,7 @@ impl Client<'_> {
         let key = self.connection.key(&session);
         let message_id = self.message_id(id)?;
         let message = NewMessage { sender: self.connection.sender.clone(), message_id, at: self.function.clock.now(), content };
-        let sent = self.function.host.send(&key, message.clone()).await.map_err(|error| not_accepted(&error))?;
-        match sent {
+        match self.gateway.send(&key, message.clone(), &self.identity).await? {
             Sent::Accepted(_) => Ok(Vec::new()),
             Sent::Repeated(progress) => self.repeat(&key, &message.at_position(Position::default()), progress).await,
         }

@@ -54,7 +54,7 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
 }
 
 async fn take(function: &Function, event: LambdaEvent<Box<RawValue>>) -> Result<Reply, Failure> {
-    function.begin(&event.context);
+    function.begin(&event.context).await;
     let fan_out = function.fan_out.as_ref().ok_or_else(|| Failure::Settings("the variable COTA_CONNECTIONS_URL is missing".to_owned()))?;
     let reply = match SocketEvent::read(event.payload.get()) {
         Ok(event) => dispatch(function, fan_out, event).await,

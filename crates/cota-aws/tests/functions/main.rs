@@ -10,6 +10,7 @@
 
 mod answering;
 mod conversing;
+mod deploying;
 mod dying;
 mod events;
 mod mixing;

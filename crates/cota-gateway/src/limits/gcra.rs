@@ -4,6 +4,7 @@
 //! forgets itself: a state that has passed is the same as none.
 
 use std::num::NonZeroU32;
+use std::str::FromStr;
 
 use cota_core::ids::Timestamp;
 
@@ -16,6 +17,11 @@ pub struct Rate {
     per_minute: NonZeroU32,
     burst: NonZeroU32,
 }
+
+/// A text that is no rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a rate is a number a minute, such as 600, or 600:200 for at most 200 at once")]
+pub struct NoRate;
 
 /// When all that was taken is paid for, in nanoseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +59,16 @@ impl Rate {
     /// How long it takes until so much is paid for. Rounded up, so that a rate is never exceeded.
     fn cost(self, count: u64) -> u64 {
         MINUTE_NS.div_ceil(self.per_minute.get().into()).saturating_mul(count)
+    }
+}
+
+impl FromStr for Rate {
+    type Err = NoRate;
+
+    fn from_str(text: &str) -> Result<Self, NoRate> {
+        let (per_minute, burst) = text.split_once(':').unwrap_or((text, text));
+        let number = |text: &str| text.parse::<NonZeroU32>().map_err(|_| NoRate);
+        Ok(Self::new(number(per_minute)?, number(burst)?))
     }
 }
 

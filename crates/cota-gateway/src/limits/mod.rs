@@ -30,7 +30,7 @@ use metered::Runs;
 use places::{Place, Places};
 use rates::{Rates, Refused};
 
-pub use gcra::Rate;
+pub use gcra::{NoRate, Rate};
 pub use metered::Metered;
 
 /// Where the ledger has the states of rates.

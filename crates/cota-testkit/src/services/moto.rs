@@ -51,12 +51,26 @@ impl Moto {
             "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
             "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}],
         });
-        let headers = format!(
-            "{}content-type: application/x-amz-json-1.0\r\nx-amz-target: DynamoDB_20120810.CreateTable\r\n",
-            signed_for("dynamodb")
-        );
-        let answer = ask(self.port, "POST", "/", &headers, &definition.to_string());
-        assert!(answer.as_ref().is_some_and(|answer| answer.starts_with("HTTP/1.1 200")), "no table was made: {answer:?}");
+        self.call("dynamodb", "DynamoDB_20120810.CreateTable", &definition);
+    }
+
+    /// Keeps a text as a parameter of SSM, encrypted.
+    pub fn put_parameter(&self, name: &str, value: &str) {
+        let parameter = serde_json::json!({"Name": name, "Value": value, "Type": "SecureString"});
+        self.call("ssm", "AmazonSSM.PutParameter", &parameter);
+    }
+
+    /// Keeps a text as a secret of Secrets Manager.
+    pub fn create_secret(&self, id: &str, value: &str) {
+        let secret = serde_json::json!({"Name": id, "SecretString": value, "ClientRequestToken": "00000000-0000-4000-8000-000000000001"});
+        self.call("secretsmanager", "secretsmanager.CreateSecret", &secret);
+    }
+
+    /// Calls an operation of a service of AWS's JSON protocol, which has to succeed.
+    fn call(&self, service: &str, operation: &str, parameters: &serde_json::Value) {
+        let headers = format!("{}content-type: application/x-amz-json-1.1\r\nx-amz-target: {operation}\r\n", signed_for(service));
+        let answer = ask(self.port, "POST", "/", &headers, &parameters.to_string());
+        assert!(answer.as_ref().is_some_and(|answer| answer.starts_with("HTTP/1.1 200")), "{operation} failed: {answer:?}");
     }
 }
 

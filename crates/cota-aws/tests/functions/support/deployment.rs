@@ -36,8 +36,11 @@ pub(crate) struct Deployment {
     pub(crate) sockets: WebSocketApi,
     pub(crate) queue: Queue,
     pub(crate) dead: Queue,
+    /// The table, which has everything.
+    pub(crate) table: String,
+    /// Whatever else of AWS there is.
+    pub(crate) aws: Moto,
     _poller: Poller,
-    _moto: Moto,
     _bundles: Bundles,
 }
 
@@ -74,7 +77,7 @@ impl Deployment {
         sockets.serve(socket.clone());
         let url = FunctionUrl::start(api.clone()).await;
         let poller = Poller::start(queue.clone(), turn.clone(), plan.mischief);
-        Self { api, turn, socket, url, sockets, queue, dead, _poller: poller, _moto: moto, _bundles: bundles }
+        Self { api, turn, socket, url, sockets, queue, dead, table, aws: moto, _poller: poller, _bundles: bundles }
     }
 
     /// Where HTTP requests go.
