@@ -1,4 +1,4 @@
-//! One JSON file that is a whole bot: what Lambda and Workers load.
+//! One JSON file that is a whole bot, or a whole task: what Lambda and Workers load.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::load::Trees;
 /// The version of the bundle's own format.
 const VERSION: u32 = 1;
 
-/// A bot's files as JSON trees. Variables (`${VAR}`) are not filled in, so it holds no secret that the files do not hold.
+/// A bot's files, or those of a task and its agents, as JSON trees. Variables (`${VAR}`) are not filled in, so it holds no secret that the files do not hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bundle {
     /// The version of the format.
@@ -99,9 +99,15 @@ impl Bundle {
         &self.digest
     }
 
-    /// The parts of the bot, by path.
-    pub(crate) fn into_files(self) -> impl Iterator<Item = (String, Json)> {
-        self.files.into_iter().filter(|(path, _)| files::is_part(path))
+    /// Whether it is a task's, its agents included.
+    #[must_use]
+    pub fn is_task(&self) -> bool {
+        self.files.contains_key(files::TASK)
+    }
+
+    /// The trees by path.
+    pub(crate) fn into_files(self) -> BTreeMap<String, Json> {
+        self.files
     }
 }
 

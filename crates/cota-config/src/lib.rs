@@ -9,7 +9,8 @@
 //!
 //! - [`load`] and [`load_bundle`]: the way in. [`Diagnostic`]: what is wrong, and [`codes`] every kind of it.
 //! - [`tests`]: conversation tests. [`export`]: the examples as documents.
-//! - [`load_task`]: a task folder and its agents.
+//! - [`load_task`] and [`load_task_bundle`]: a task and its agents.
+//! - `parts`: a folder's files and a bundle's as the same trees.
 //! - `agent`, `actions`, `executor`, `endpoints`, `dialogues`: the reader of each part. `keys`: every key of the format.
 
 mod actions;
@@ -35,12 +36,12 @@ mod load;
 mod names;
 mod nearest;
 mod node;
+mod parts;
 mod prompts;
 mod report;
 mod rules;
 mod secrets;
 mod sources;
-#[cfg(feature = "yaml")]
 mod task;
 #[cfg(feature = "yaml")]
 pub mod tests;
@@ -54,11 +55,12 @@ use cota_core::bot::Bot;
 pub use bundle::{Bundle, BundleError};
 pub use diagnostic::{Diagnostic, Severity, render, summary};
 pub use endpoints::StoreChoice;
+pub use task::{LoadedTask, load_task_bundle};
 #[cfg(feature = "yaml")]
-pub use task::{LoadedTask, load_agent, load_task};
+pub use task::{load_agent, load_task};
 
 use environment::Environment;
-use node::{Node, Span};
+use parts::Parts;
 use report::Report;
 
 /// A bot folder: paths relative to it, with `/`, and the files' texts. Files that are no part of a bot are ignored.
@@ -121,18 +123,11 @@ pub fn load(files: &Files, env: &dyn Fn(&str) -> Option<String>, options: &Optio
 /// Loads a bundle. Its folder's name is its own, whatever the options say; its diagnostics name files and no lines.
 #[must_use]
 pub fn load_bundle(bundle: Bundle, env: &dyn Fn(&str) -> Option<String>, options: &Options<'_>) -> Loaded {
-    let mut report = Report::default();
     let (name, digest) = (bundle.name().to_owned(), bundle.digest().clone());
     let options = &Options { folder: &name, ..*options };
-    let mut trees = load::Trees::new();
-    for (path, json) in bundle.into_files() {
-        let file = report.sources.add(&path, None);
-        trees.insert(path, Node::from_json(json, file));
-    }
-    if !trees.contains_key(files::AGENT) {
-        let file = report.sources.add(files::AGENT, None);
-        report.add(&codes::MISSING_FILE, Span::of_file(file), || report::say("the bundle has no agent.yml"));
-    }
+    let parts = Parts::of_bundle(bundle);
+    let mut report = Report::default();
+    let trees = parts.trees(&mut report);
     load::load(trees, digest, &environment(env, options), options, report)
 }
 

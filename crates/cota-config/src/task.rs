@@ -9,6 +9,8 @@ use cota_core::task::plan::Test;
 use cota_core::task::planner::Mind;
 use cota_core::task::{Agent, Budget, Fault, HUMAN, Holes, Plan, Planner, PlannerVariable, Planning, Retry, Settings, StepSource, Task};
 
+#[cfg(feature = "yaml")]
+use crate::Files;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::endpoints::{self, Endpoints};
@@ -19,8 +21,10 @@ use crate::language;
 use crate::load::{self, Trees};
 use crate::nearest::nearest;
 use crate::node::{Node, Span, Value};
+use crate::parts;
+use crate::parts::Parts;
 use crate::report::{Report, say};
-use crate::{Files, Loaded, Options, StoreChoice, bundle, environment, folder, yaml};
+use crate::{Bundle, Loaded, Options, StoreChoice, bundle, environment};
 
 /// The longest time that a key may say: a year, in milliseconds.
 const YEAR_MS: u64 = 365 * 24 * 3600 * 1000;
@@ -42,13 +46,58 @@ pub struct LoadedTask {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+impl LoadedTask {
+    /// What serves the task, if there is no error: the task, its planner's bot, its agents.
+    #[must_use]
+    pub fn into_staff(self) -> Option<(Task, Bot, Vec<Bot>)> {
+        let agents = self.agents.into_iter().filter_map(|(_, agent)| agent.bot).collect();
+        Some((self.task?, self.planner?, agents))
+    }
+}
+
 /// Loads a task folder: its own files, and those of its agents under `agents/<name>/`.
+#[cfg(feature = "yaml")]
 #[must_use]
 pub fn load_task(files: &Files, env: &dyn Fn(&str) -> Option<String>, options: &Options<'_>) -> LoadedTask {
+    load_parts(&Parts::of_folder(files), env, options)
+}
+
+/// Loads the bundle of a task. Its folder's name is its own, whatever the options say; its diagnostics name files and no lines.
+#[must_use]
+pub fn load_task_bundle(bundle: Bundle, env: &dyn Fn(&str) -> Option<String>, options: &Options<'_>) -> LoadedTask {
+    let name = bundle.name().to_owned();
+    load_parts(&Parts::of_bundle(bundle), env, &Options { folder: &name, ..*options })
+}
+
+/// Loads one agent of a task folder. Its endpoints.yml is laid over the task's, its name is `task/agent`.
+#[cfg(feature = "yaml")]
+#[must_use]
+pub fn load_agent(files: &Files, agent: &str, env: &dyn Fn(&str) -> Option<String>, options: &Options<'_>) -> Loaded {
+    agent_of_task(&Parts::of_folder(files), agent, env, options)
+}
+
+#[cfg(feature = "yaml")]
+impl Bundle {
+    /// The bundle of a task's folder, its agents included. The folder should have been loaded without an error before.
+    #[must_use]
+    pub fn of_task(files: &Files, name: &str) -> Self {
+        let parts = Parts::of_folder(files);
+        let mut report = Report::default();
+        let mut trees = own_trees(&parts, &mut report);
+        for agent in agent_folders(&parts) {
+            let prefix = parts::prefix_of(&agent);
+            let own = parts.below(&prefix);
+            trees.extend(own.trees(&mut Report::default()).into_iter().map(|(path, tree)| (format!("{prefix}{path}"), tree)));
+        }
+        Self::of_trees(name, &trees)
+    }
+}
+
+fn load_parts(parts: &Parts<'_>, env: &dyn Fn(&str) -> Option<String>, options: &Options<'_>) -> LoadedTask {
     let agents: Vec<(String, Loaded)> =
-        agent_folders(files).into_iter().map(|name| (name.clone(), load_agent(files, &name, env, options))).collect();
+        agent_folders(parts).into_iter().map(|name| (name.clone(), agent_of_task(parts, &name, env, options))).collect();
     let mut report = Report::default();
-    let mut trees = own_trees(files, &mut report);
+    let mut trees = own_trees(parts, &mut report);
     let digest = bundle::digest(&trees);
     let environment = environment(env, options);
     let Some(node) = trees.remove(files::TASK) else {
@@ -80,24 +129,20 @@ pub fn load_task(files: &Files, env: &dyn Fn(&str) -> Option<String>, options: &
     LoadedTask { task, planner, agents, store, diagnostics }
 }
 
-/// Loads one agent of a task folder. Its endpoints.yml is laid over the task's, its name is `task/agent`.
-#[must_use]
-pub fn load_agent(files: &Files, agent: &str, env: &dyn Fn(&str) -> Option<String>, options: &Options<'_>) -> Loaded {
-    let prefix = format!("{}{agent}/", files::AGENTS);
-    let own: Files = files.iter().filter_map(|(path, text)| Some((path.strip_prefix(&prefix)?.to_owned(), text.clone()))).collect();
+fn agent_of_task(parts: &Parts<'_>, agent: &str, env: &dyn Fn(&str) -> Option<String>, options: &Options<'_>) -> Loaded {
+    let own = parts.below(&parts::prefix_of(agent));
     let mut report = Report::default();
-    let mut trees = folder::trees(&own, &mut report);
+    let mut trees = own.trees(&mut report);
     let of_task = [Some(files::ENDPOINTS.to_owned()), options.environment.map(files::endpoints_of)];
     let mut below = Node::new(Value::Null, Span::default());
-    let paths: Vec<(String, &String)> =
-        of_task.into_iter().flatten().filter_map(|path| Some((format!("../../{path}"), files.get(&path)?))).collect();
-    for (path, text) in &paths {
-        let file = report.sources.add(path, Some(text));
-        if let Some(tree) = yaml::parse(text, file, &mut report) {
+    let mut is_laid = false;
+    for path in of_task.into_iter().flatten().filter(|path| parts.has(path)) {
+        is_laid = true;
+        if let Some(tree) = parts.tree(&path, &format!("../../{path}"), &mut report) {
             below.overlay(tree);
         }
     }
-    if !paths.is_empty() {
+    if is_laid {
         if let Some(own) = trees.remove(files::ENDPOINTS) {
             below.overlay(own);
         }
@@ -109,19 +154,13 @@ pub fn load_agent(files: &Files, agent: &str, env: &dyn Fn(&str) -> Option<Strin
 }
 
 /// The names of the folders in agents/.
-fn agent_folders(files: &Files) -> BTreeSet<String> {
-    files.keys().filter_map(|path| path.strip_prefix(files::AGENTS)?.split_once('/')).map(|(name, _)| name.to_owned()).collect()
+fn agent_folders(parts: &Parts<'_>) -> BTreeSet<String> {
+    parts.paths().filter_map(|path| path.strip_prefix(files::AGENTS)?.split_once('/')).map(|(name, _)| name.to_owned()).collect()
 }
 
-fn own_trees<'t>(files: &'t Files, report: &mut Report<'t>) -> Trees {
-    let mut trees = Trees::new();
-    for (path, text) in files.iter().filter(|(path, _)| files::is_part_of_task(path)) {
-        let file = report.sources.add(path, Some(text));
-        if let Some(tree) = yaml::parse(text, file, report) {
-            trees.insert(path.clone(), tree);
-        }
-    }
-    trees
+fn own_trees<'t>(parts: &'t Parts<'_>, report: &mut Report<'t>) -> Trees {
+    let paths = parts.paths().filter(|path| files::is_part_of_task(path));
+    paths.filter_map(|path| Some((path.to_owned(), parts.tree(path, path, report)?))).collect()
 }
 
 /// The diagnostics of an agent, with their files as they are reached from the task's folder.

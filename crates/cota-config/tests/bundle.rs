@@ -4,7 +4,9 @@
 
 mod support;
 
-use cota_config::{Bundle, BundleError, Files, Options, load, load_bundle};
+use std::path::Path;
+
+use cota_config::{Bundle, BundleError, Files, LoadedTask, Options, load, load_bundle, load_task, load_task_bundle};
 use cota_core::bot::Secret;
 
 /// A folder with everything that a bundle could lose: spellings, variables, overlays, anchors, order.
@@ -49,6 +51,25 @@ fn a_bundle_loads_as_its_folder_does() {
             bot.source().llms.iter().map(|llm| llm.key.as_ref().map(|key| Secret::reveal(key).to_owned())).collect()
         };
         assert_eq!(keys(&folder), keys(&bundle));
+    }
+}
+
+#[test]
+fn a_tasks_bundle_loads_as_its_folder_does_with_its_agents() {
+    for example in ["trip", "consult"] {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(example);
+        let (files, options) = (support::read_folder(&root), Options::new(example));
+        let bundle = Bundle::parse(&Bundle::of_task(&files, example).to_json()).unwrap();
+        assert!(bundle.is_task() && !Bundle::of(&support::folder(FOLDER), "folder").is_task());
+        let told = |loaded: LoadedTask| {
+            let (task, planner, agents) = loaded.into_staff().unwrap();
+            let agents: Vec<_> = agents.iter().map(|agent| format!("{:?}", agent.source())).collect();
+            (format!("{task:?}"), format!("{:?}", planner.source()), agents)
+        };
+        let folder = told(load_task(&files, &support::environment, &options));
+        let bundled = told(load_task_bundle(bundle, &support::environment, &Options::new("another")));
+        assert_eq!(bundled, folder, "{example}");
+        assert!(folder.2.len() > 1, "{example} has agents");
     }
 }
 

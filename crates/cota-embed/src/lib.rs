@@ -1,4 +1,4 @@
-//! For build scripts: the bots that `COTA_BOT` names, as bundles to be compiled in.
+//! For build scripts: the bots and tasks that `COTA_BOT` names, as bundles to be compiled in.
 //!
 //! A deployment whose bot is part of its binary needs no other file and no other service to answer its first message. This crate
 //! reads folders and writes one JSON file; it is never part of what is deployed.
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use cota_config::{Bundle, Diagnostic, Files, Options, Severity, Target};
 
-/// The variable that names the bots' folders, with commas between them.
+/// The variable that names the folders of bots and tasks, with commas between them.
 pub const VARIABLE: &str = "COTA_BOT";
 
 /// Why no bundles were written.
@@ -29,8 +29,8 @@ pub enum EmbedError {
     /// A folder has no name that a bot could have.
     #[error("{} has no name in UTF-8", .0.display())]
     Name(PathBuf),
-    /// A bot does not load.
-    #[error("the bot {} does not load:\n{problems}", .folder.display())]
+    /// A bot or a task does not load.
+    #[error("{} does not load:\n{problems}", .folder.display())]
     Broken {
         /// Its folder.
         folder: PathBuf,
@@ -60,13 +60,18 @@ fn bundle(folder: &Path, told: &mut String) -> Result<String, EmbedError> {
     read(&folder, &folder, &mut files)?;
     let name = folder.file_name().and_then(|name| name.to_str()).ok_or_else(|| EmbedError::Name(folder.clone()))?;
     let options = Options { target: Target::Edge, variables_may_come_later: true, ..Options::new(name) };
-    let loaded = cota_config::load(&files, &|_| None, &options);
-    if loaded.bot.is_none() {
-        let errors = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    let (bundle, diagnostics) = if files.contains_key("task.yml") {
+        let loaded = cota_config::load_task(&files, &|_| None, &options);
+        (loaded.task.map(|_| Bundle::of_task(&files, name)), loaded.diagnostics)
+    } else {
+        let loaded = cota_config::load(&files, &|_| None, &options);
+        (loaded.bot.map(|_| Bundle::of(&files, name)), loaded.diagnostics)
+    };
+    bundle.map(|bundle| bundle.to_json()).ok_or_else(|| {
+        let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
         let problems: Vec<String> = errors.map(Diagnostic::to_string).collect();
-        return Err(EmbedError::Broken { folder, problems: problems.join("\n") });
-    }
-    Ok(Bundle::of(&files, name).to_json())
+        EmbedError::Broken { folder, problems: problems.join("\n") }
+    })
 }
 
 /// Reads the YAML files of a folder and of those in it.

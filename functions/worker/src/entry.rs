@@ -7,17 +7,13 @@ use axum::body::Body;
 use tower_service::Service as _;
 use worker::{Context, Env, HttpRequest, event};
 
-use cota_driver::host::{Host, Ports};
-use cota_driver::memory::MemoryStore;
-use cota_driver::store::Holder;
 use cota_gateway::{Access, Gateway, Options, problem, socketio, websocket};
 use cota_protocol::problem::{Code, Problem};
 
 use crate::access::access;
 use crate::bots;
-use crate::effects::effects;
-use crate::platform::{self, PlatformClock, PlatformSpawn, random_name};
-use crate::remote::{Objects, RemoteConversations};
+use crate::platform::{self, PlatformClock, random_name};
+use crate::remote::RemoteConversations;
 use crate::settings::setting;
 use crate::upgrade;
 
@@ -60,15 +56,7 @@ fn is_local(host: &str) -> bool {
 fn gateway(env: &Env, access: Access, host: String) -> worker::Result<Gateway> {
     let clock = Arc::new(PlatformClock);
     let name = request_name()?;
-    let ports = Ports {
-        store: Arc::new(MemoryStore::new()),
-        effects: effects() as _,
-        clock: Arc::clone(&clock) as _,
-        bots: bots::known(env) as _,
-        spawn: Arc::new(PlatformSpawn),
-        holder: Holder(name.clone()),
-    };
-    let conversations = RemoteConversations::new(Objects::of(env)?, Host::new(ports));
+    let conversations = RemoteConversations::of(env)?;
     // The platform routes by the name of the host, so a request's own is one of ours.
     let mut hosts = vec![host];
     hosts.extend(setting(env, "COTA_ALLOW_HOSTS").iter().flat_map(|names| names.split(',')).map(|name| name.trim().to_owned()));

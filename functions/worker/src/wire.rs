@@ -35,6 +35,8 @@ pub(crate) enum Ask {
     Unanswered,
     /// How far a message has come.
     Progress { sender: SenderId, message: MessageId },
+    /// To stop the turn that answers a message.
+    Cancel { message: MessageId },
     /// To forget it.
     Forget,
     /// To tell a connection object of what is new, for this user. The answer is [`Joined`].

@@ -7,6 +7,7 @@ use std::time::Duration;
 use cota_config::{LoadedTask, StoreChoice};
 use cota_driver::host::Host;
 use cota_driver::ports::Bots;
+use cota_driver::task::Company;
 use cota_effects::StandardEffects;
 use cota_gateway::limits::{Limiter, Metered};
 use cota_gateway::{Access, Options};
@@ -22,7 +23,7 @@ use crate::bots::Tell;
 use crate::failure::Failure;
 use crate::identity::IdentitySettings;
 use crate::limits::LimitSettings;
-use crate::native::{Company, Folders, LazyHttp, Opened, Reload, Scripts, StorePlace, TokioClock, allow_open_files, unique_holder};
+use crate::native::{Folders, LazyHttp, Opened, Reload, Scripts, StorePlace, TokioClock, allow_open_files, unique_holder};
 use crate::output::{FORMATS, Format, print_line};
 use crate::{bots, log, published, server, talk};
 
@@ -174,7 +175,7 @@ async fn serve(settings: Settings, folders: Arc<Folders>, opened: &[Opened], tas
         None => None,
     };
     let bots: Arc<dyn Bots> = published.clone().map_or_else(|| Arc::clone(&folders) as _, |published| published as _);
-    let company = Arc::new(Company::new(bots, tasks));
+    let company = Arc::new(Company::new(bots, tasks.into_iter().filter_map(LoadedTask::into_staff)));
     let host = talk::host(Arc::clone(&company) as _, metered, clock, store.conversations, holder.clone());
 
     let listener = server::bind(&settings.host, settings.port).await.map_err(|error| Failure::service(error.to_string()))?;

@@ -11,7 +11,7 @@ use cota_core::ids::{BotName, ConversationKey, MessageId, SenderId};
 use cota_core::task::{Board, Message, Report, SENDER, Start, State, StepReport, answer_id, start_id};
 use cota_driver::host::{Conversations as _, Host, SendError, Update};
 use cota_driver::store::NewMessage;
-use cota_driver::task;
+use cota_driver::task::{self, Company};
 use cota_effects::StandardEffects;
 use cota_store_sqlite::Durability;
 use futures_util::StreamExt as _;
@@ -20,7 +20,7 @@ use tracing::level_filters::LevelFilter;
 use super::Command;
 use crate::arguments::{Arguments, Takes};
 use crate::failure::Failure;
-use crate::native::{Company, Folders, LazyHttp, Scripts, StorePlace, TaskPath, TokioClock, unique_holder};
+use crate::native::{Folders, LazyHttp, Scripts, StorePlace, TaskPath, TokioClock, unique_holder};
 use crate::output::{FORMATS, Format, Paint, print, print_json, print_line, tell};
 use crate::{bots, log, talk};
 
@@ -78,7 +78,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let store = place.open(Durability::Normal, &holder).map_err(|error| Failure::service(error.to_string()))?.conversations;
     let scripts = Arc::new(Scripts::new(Arc::clone(&folders)));
     let effects = Arc::new(StandardEffects::with_scripts(Arc::<LazyHttp>::default(), Arc::new(clock), scripts));
-    let company = Arc::new(Company::new(folders as _, vec![loaded]));
+    let company = Arc::new(Company::new(folders as _, loaded.into_staff()));
     let id = arguments.option("task-id").map_or_else(|| made_up_id(&holder.0), str::to_owned);
     let key = task_key(&name, &id)?;
     let answers = answers(arguments)?;

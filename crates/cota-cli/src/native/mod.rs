@@ -18,4 +18,4 @@ pub use open_files::allow_open_files;
 pub(crate) use place::open_place;
 pub use scripts::Scripts;
 pub use store::{OpenStoreError, StorePlace, Stores};
-pub use tasks::{Company, TaskPath};
+pub use tasks::TaskPath;

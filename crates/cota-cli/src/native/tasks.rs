@@ -1,30 +1,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use cota_config::{Files, LoadedTask, Options};
-use cota_core::bot::Bot;
-use cota_core::ids::{BotDigest, BotName};
-use cota_driver::ports::Bots;
-use cota_driver::task::ServedTask;
 
 use super::bot_path::ReadError;
 
 /// A task's folder.
 #[derive(Clone, Debug)]
 pub struct TaskPath(PathBuf);
-
-/// The bots of this process, and its tasks with their agents.
-pub struct Company {
-    others: Arc<dyn Bots>,
-    tasks: Vec<Staffed>,
-}
-
-/// A task with its agents.
-struct Staffed {
-    served: Arc<ServedTask>,
-    agents: Vec<Arc<Bot>>,
-}
 
 impl TaskPath {
     /// The task at a place, if that is one.
@@ -51,47 +34,6 @@ impl TaskPath {
         let name = absolute.file_name().map_or_else(|| "task".to_owned(), |name| name.to_string_lossy().into_owned());
         let options = Options { environment: environment.as_deref(), ..Options::new(&name) };
         Ok(cota_config::load_task(&files, &|name| std::env::var(name).ok(), &options))
-    }
-}
-
-impl Company {
-    /// Bots, and tasks that were loaded without an error.
-    #[must_use]
-    pub fn new(others: Arc<dyn Bots>, loaded: Vec<LoadedTask>) -> Self {
-        let staffed = |loaded: LoadedTask| {
-            let agents = loaded.agents.into_iter().filter_map(|(_, agent)| agent.bot.map(Arc::new)).collect();
-            let (task, planner) = (loaded.task?, Arc::new(loaded.planner?));
-            Some(Staffed { served: Arc::new(ServedTask { task, planner }), agents })
-        };
-        Self { others, tasks: loaded.into_iter().filter_map(staffed).collect() }
-    }
-
-    fn agents(&self) -> impl Iterator<Item = &Arc<Bot>> {
-        self.tasks.iter().flat_map(|task| &task.agents)
-    }
-}
-
-impl Bots for Company {
-    fn current(&self, name: &BotName) -> Option<Arc<Bot>> {
-        self.others.current(name).or_else(|| self.agents().find(|bot| bot.source().name == *name).cloned())
-    }
-
-    fn pinned(&self, name: &BotName, digest: &BotDigest) -> Option<Arc<Bot>> {
-        let agent = || self.agents().find(|bot| bot.source().name == *name && bot.digest() == digest).cloned();
-        self.others.pinned(name, digest).or_else(agent)
-    }
-
-    fn names(&self) -> Vec<BotName> {
-        let agents = self.agents().map(|bot| bot.source().name.clone());
-        self.others.names().into_iter().chain(agents).collect()
-    }
-
-    fn task(&self, name: &BotName) -> Option<Arc<ServedTask>> {
-        self.tasks.iter().find(|task| task.served.task.name == *name).map(|task| Arc::clone(&task.served))
-    }
-
-    fn task_names(&self) -> Vec<BotName> {
-        self.tasks.iter().map(|task| task.served.task.name.clone()).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! `cota task run`, and tasks over HTTP.
 
+use cota_testkit::client::task::{OVER, expected, lasting};
 use serde_json::{Value as Json, json};
 
 use crate::support::Home;
@@ -114,7 +115,7 @@ fn a_task_folder_is_checked_like_a_bot() {
 #[test]
 fn a_served_task_is_started_watched_answered_and_stopped_over_http() {
     let home = Home::new();
-    let server = home.serve(&[&example("trip")]);
+    let server = home.serve(&[&example("trip"), &example("consult")]);
     let start = json!({"task": "trip", "input": "Oslo", "task_id": "t1"});
     let (status, started) = server.post("/v1/tasks", &start);
     assert_eq!((status, started["task_id"].as_str()), (202, Some("t1")), "{started}");
@@ -123,10 +124,13 @@ fn a_served_task_is_started_watched_answered_and_stopped_over_http() {
     assert_eq!(server.post("/v1/tasks/t1/steps/food", &json!({"text": "fish"})).0, 400);
     assert_eq!(server.post("/v1/tasks/t1/steps/approve", &json!({"text": "yes"})).0, 202);
     let done = server.until("/v1/tasks/t1", |report| report["state"] == "partial");
-    assert_eq!(done["result"], "Sent.");
+    assert_eq!(lasting(&done), expected("trip"));
     assert_eq!(server.post("/v1/tasks/t1/steps/approve", &json!({"text": "no"})).0, 409, "the first answer counts");
     assert_eq!(server.post("/v1/tasks", &json!({"task": "trip", "input": "Rome", "task_id": "t1"})).0, 409);
-    server.post("/v1/tasks", &json!({"input": "Rome", "task_id": "t2"}));
+    server.post("/v1/tasks", &json!({"task": "consult", "task_id": "c1"}));
+    let is_over = |report: &Json| report["state"].as_str().is_some_and(|state| OVER.contains(&state));
+    assert_eq!(lasting(&server.until("/v1/tasks/c1", is_over)), expected("consult"));
+    server.post("/v1/tasks", &json!({"task": "trip", "input": "Rome", "task_id": "t2"}));
     server.until("/v1/tasks/t2", |report| report["state"] == "waiting");
     assert_eq!(server.post("/v1/tasks/t2/cancel", &json!({})).0, 202);
     let stopped = server.until("/v1/tasks/t2", |report| report["state"] == "cancelled");

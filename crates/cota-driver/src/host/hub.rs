@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use futures_util::Stream;
+use futures_util::future::AbortHandle;
 
 use cota_core::ids::{ConversationKey, MessageId};
 use cota_core::turn::Fragment;
@@ -26,7 +27,13 @@ struct Room {
     subscribers: Vec<Arc<Queue>>,
     /// The reply that is being written, for those who join in the middle of it.
     live: Option<(MessageId, String)>,
+    /// What tells this room of what is new elsewhere.
+    feeds: Feeds,
 }
+
+/// Ends with the last subscriber, or with the hub.
+#[derive(Debug, Default)]
+struct Feeds(Vec<AbortHandle>);
 
 #[derive(Debug)]
 struct Queue {
@@ -76,6 +83,14 @@ impl Hub {
         lock(&self.rooms).get(key).is_some_and(|room| !room.subscribers.is_empty())
     }
 
+    /// Ends `feed` as soon as nobody follows the conversation any more: at once where nobody does.
+    pub fn feed(&self, key: &ConversationKey, feed: AbortHandle) {
+        match lock(&self.rooms).get_mut(key).filter(|room| !room.subscribers.is_empty()) {
+            Some(room) => room.feeds.0.push(feed),
+            None => feed.abort(),
+        }
+    }
+
     /// Tells everybody who follows a conversation.
     pub fn publish(&self, key: &ConversationKey, update: &Update) {
         let mut rooms = lock(&self.rooms);
@@ -98,10 +113,19 @@ impl Hub {
         let mut rooms = lock(&self.rooms);
         if let Some(room) = rooms.get_mut(key) {
             room.subscribers.retain(|other| !Arc::ptr_eq(other, queue));
+            if room.subscribers.is_empty() {
+                room.feeds = Feeds::default();
+            }
             if room.is_over() {
                 rooms.remove(key);
             }
         }
+    }
+}
+
+impl Drop for Feeds {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -167,4 +191,32 @@ impl Drop for Subscription {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use cota_core::ids::{BotName, ConversationId, Owner};
+    use futures_util::future::AbortHandle;
+
+    use super::*;
+
+    #[test]
+    fn what_feeds_a_room_ends_with_its_last_follower() {
+        let key = ConversationKey { bot: BotName::new("b").unwrap(), owner: Owner::public(), id: ConversationId::new("c").unwrap() };
+        let hub = Arc::<Hub>::default();
+        let feed = || AbortHandle::new_pair().0;
+        let too_late = feed();
+        hub.feed(&key, too_late.clone());
+        assert!(too_late.is_aborted(), "nobody follows");
+        let (first, second, fed) = (hub.subscribe(&key, false), hub.subscribe(&key, false), feed());
+        hub.feed(&key, fed.clone());
+        drop(first);
+        assert!(!fed.is_aborted());
+        drop(second);
+        assert!(fed.is_aborted());
+        let (_follower, last) = (hub.subscribe(&key, false), feed());
+        hub.feed(&key, last.clone());
+        drop(hub);
+        assert!(last.is_aborted(), "the hub is gone");
+    }
 }

@@ -51,6 +51,8 @@ pub struct Ports {
 pub struct Host {
     driver: Driver,
     spawn: Arc<dyn Spawn>,
+    /// Where the agents of tasks are, if not here.
+    elsewhere: Option<Arc<dyn Conversations>>,
     hub: Arc<Hub>,
     /// The conversations that are being driven here.
     running: Mutex<HashMap<ConversationKey, Arc<Signals>>>,
@@ -85,12 +87,17 @@ impl Host {
     #[must_use]
     pub fn new(ports: Ports) -> Arc<Self> {
         let (spawn, clock) = (Arc::clone(&ports.spawn), Arc::clone(&ports.clock));
-        Self::with_doorbell(ports, |host| Arc::new(InProcess { host, spawn, clock }))
+        Self::with_doorbell(ports, None, |host| Arc::new(InProcess { host, spawn, clock }))
     }
 
-    /// A host whose doorbell is the platform's: whoever it wakes calls [`Host::hear`].
+    /// A host whose doorbell is the platform's: whoever it wakes calls [`Host::hear`]. A task's agents have their conversations
+    /// in `elsewhere`, or here.
     #[must_use]
-    pub fn with_doorbell(ports: Ports, doorbell: impl FnOnce(Weak<Self>) -> Arc<dyn Doorbell>) -> Arc<Self> {
+    pub fn with_doorbell(
+        ports: Ports,
+        elsewhere: Option<Arc<dyn Conversations>>,
+        doorbell: impl FnOnce(Weak<Self>) -> Arc<dyn Doorbell>,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|this| {
             let driver = Driver {
                 store: ports.store,
@@ -104,6 +111,7 @@ impl Host {
             Self {
                 driver,
                 spawn: ports.spawn,
+                elsewhere,
                 hub: Arc::default(),
                 running: Mutex::default(),
                 metrics: Metrics::default(),
@@ -195,7 +203,8 @@ impl Host {
             let terms = DriveTerms { go_on: !host.stopping.load(Ordering::Acquire), invocation: None };
             let driven = match host.driver.bots.task(&key.bot) {
                 Some(served) => {
-                    let (driver, conversations, outlet) = (&host.driver, host.as_ref(), host.as_ref());
+                    let (driver, outlet) = (&host.driver, host.as_ref());
+                    let conversations = host.elsewhere.as_deref().unwrap_or(outlet);
                     Crew { driver, conversations, served: &served, key: &key, outlet, signals: &signals }.drive(claimed, terms.go_on).await
                 }
                 None => host.driver.drive(&key, claimed, accepted, host.as_ref(), &signals, terms).await,

@@ -1,6 +1,7 @@
 //! Driving a task: its claim, its log, and one run after the other until nothing waits.
 
 mod ask;
+mod company;
 mod play;
 
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use crate::host::Conversations;
 use crate::signals::Signals;
 use crate::store::{AcceptTerms, Claim, Claimed, Holder, Loaded, Next, StoreError};
 use play::{Play, Played};
+
+pub use company::Company;
 
 /// Events that are read at once.
 const PAGE: usize = 1_000;

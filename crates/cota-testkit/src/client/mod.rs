@@ -12,6 +12,7 @@
 pub mod http;
 pub mod record;
 pub mod socket;
+pub mod task;
 
 pub use record::Record;
 pub use socket::Socket;

@@ -32,6 +32,10 @@ pub(super) async fn answer(awake: &Awake, call: Call) -> worker::Result<Response
         Ask::State => json(host.state(&key).await),
         Ask::Unanswered => json(host.unanswered(&key).await),
         Ask::Progress { sender, message } => json(host.progress(&key, &sender, &message).await),
+        Ask::Cancel { message } => {
+            host.cancel(&key, &message);
+            json(Ok(()))
+        }
         Ask::Forget => json(host.forget(&key).await),
         Ask::Join { connection, user, streams } => json(join(awake, &key, connection, user, streams).await),
         Ask::Leave { connection } => json(awake.members.leave(&key, &connection).map_err(StoreError::from)),

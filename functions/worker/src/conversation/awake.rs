@@ -11,6 +11,7 @@ use super::members::Members;
 use crate::bots;
 use crate::effects::effects;
 use crate::platform::{PlatformClock, PlatformSpawn, random_name};
+use crate::remote::RemoteConversations;
 use crate::settings;
 use crate::store::{Fault, Kind, ObjectStore};
 
@@ -29,6 +30,7 @@ pub(super) struct Awake {
 impl Awake {
     /// Wakes the object with this state.
     pub(super) fn open(state: &State, env: &Env) -> worker::Result<Self> {
+        tracing::debug!("an object is woken");
         let holder = Holder(random_name().map_err(failed)?);
         let store = Arc::new(ObjectStore::open(state.storage(), holder.clone(), settings::keep_ms(env)).map_err(failed)?);
         let ports = Ports {
@@ -39,7 +41,9 @@ impl Awake {
             spawn: Arc::new(PlatformSpawn),
             holder,
         };
-        let host = Host::with_doorbell(ports, |host| Arc::new(AlarmDoorbell::new(host)));
+        // A task's agents are in objects of their own.
+        let agents = Arc::new(RemoteConversations::of(env)?);
+        let host = Host::with_doorbell(ports, Some(agents as _), |host| Arc::new(AlarmDoorbell::new(host)));
         let connections = env.durable_object(CONNECTIONS)?;
         let members = Members::open(Arc::clone(&store), Arc::clone(&host), connections).map_err(failed)?;
         // Whatever woke it: a turn that the object was in the middle of when it ended goes on at once.

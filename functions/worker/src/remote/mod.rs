@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_channel::mpsc::UnboundedSender;
-use futures_util::future::{AbortHandle, abortable};
+use futures_util::future::abortable;
+use worker::Env;
 use worker::send::SendFuture;
 use worker::wasm_bindgen_futures::spawn_local;
 
@@ -21,10 +22,15 @@ use cota_core::ids::{BotName, ConversationKey, MessageId, Position, SenderId, Se
 use cota_core::limits;
 use cota_core::tracker::Tracker;
 use cota_core::turn::Fragment;
-use cota_driver::host::{Conversations, Host, Hub, Once, OnceError, SendError, Sent, Subscription, Update};
+use cota_driver::host::{Conversations, Host, Hub, Once, OnceError, Ports, SendError, Sent, Subscription, Update};
+use cota_driver::memory::MemoryStore;
 use cota_driver::metrics::Metrics;
-use cota_driver::store::{NewMessage, Progress, StoreError};
+use cota_driver::store::{Holder, NewMessage, Progress, StoreError};
+use cota_driver::task::ServedTask;
 
+use crate::bots;
+use crate::effects::effects;
+use crate::platform::{PlatformClock, PlatformSpawn};
 use crate::wire::{Ask, Following, Line};
 use lines::Lines;
 pub(crate) use object::{Objects, post};
@@ -36,15 +42,27 @@ pub(crate) struct RemoteConversations {
     here: Arc<Host>,
     hub: Arc<Hub>,
     /// Subscriptions that are to be opened with the next call.
-    unopened: Mutex<HashMap<ConversationKey, Following>>,
-    /// Ends what reads the open ones.
-    reading: Mutex<Vec<AbortHandle>>,
+    unopened: Arc<Unopened>,
 }
 
+type Unopened = Mutex<HashMap<ConversationKey, Following>>;
+
 impl RemoteConversations {
-    /// The conversations in these objects. `here` answers what is answered without one.
-    pub(crate) fn new(objects: Objects, here: Arc<Host>) -> Self {
-        Self { objects, here, hub: Arc::default(), unopened: Mutex::default(), reading: Mutex::default() }
+    /// The conversations of the deployment.
+    ///
+    /// # Errors
+    /// When wrangler.toml does not bind their objects.
+    pub(crate) fn of(env: &Env) -> worker::Result<Self> {
+        let ports = Ports {
+            store: Arc::new(MemoryStore::new()),
+            effects: effects() as _,
+            clock: Arc::new(PlatformClock),
+            bots: bots::known(env) as _,
+            spawn: Arc::new(PlatformSpawn),
+            // It keeps nothing that somebody could hold.
+            holder: Holder(String::new()),
+        };
+        Ok(Self { objects: Objects::of(env)?, here: Host::new(ports), hub: Arc::default(), unopened: Arc::default() })
     }
 
     /// Opens the subscription of a conversation, if there is one that is not open yet.
@@ -63,33 +81,35 @@ impl RemoteConversations {
         let mut lines = self.objects.lines(key, Ask::Follow(following)).await?;
         match lines.next().await? {
             Some(Line::Following) => {
-                self.read(key, lines);
+                self.read(key, following, lines);
                 Ok(())
             }
             Some(Line::Sent(_) | Line::News(_)) | None => Err(unexpected()),
         }
     }
 
-    /// Passes what is new on to the subscribers, as long as there are lines.
-    fn read(&self, key: &ConversationKey, mut lines: Lines) {
-        let (hub, key) = (Arc::downgrade(&self.hub), key.clone());
+    /// Passes what is new on to the subscribers, as long as there are any. Where the lines end before, the next call opens
+    /// them again.
+    fn read(&self, key: &ConversationKey, following: Following, mut lines: Lines) {
+        let (hub, unopened, of) = (Arc::downgrade(&self.hub), Arc::clone(&self.unopened), key.clone());
         let (reading, abort) = abortable(async move {
             loop {
-                let (update, is_over) = match lines.next().await {
-                    Ok(Some(Line::News(news))) => (news.update(), false),
-                    Ok(Some(Line::Sent(_) | Line::Following)) => (None, false),
-                    Ok(None) | Err(_) => (Some(Update::Missed), true),
+                let update = match lines.next().await {
+                    Ok(Some(Line::News(news))) => news.update(),
+                    Ok(Some(Line::Sent(_) | Line::Following)) => None,
+                    Ok(None) | Err(_) => break,
                 };
-                let Some(hub) = hub.upgrade() else { break };
+                let Some(hub) = hub.upgrade() else { return };
                 if let Some(update) = update {
-                    hub.publish(&key, &update);
-                }
-                if is_over {
-                    break;
+                    hub.publish(&of, &update);
                 }
             }
+            lock(&unopened).entry(of.clone()).or_insert(following);
+            if let Some(hub) = hub.upgrade() {
+                hub.publish(&of, &Update::Missed);
+            }
         });
-        lock(&self.reading).push(abort);
+        self.hub.feed(key, abort);
         spawn_local(async move {
             // Nobody waits for it.
             let _ = reading.await;
@@ -102,8 +122,8 @@ impl RemoteConversations {
         let mut lines = self.objects.lines(key, Ask::Send { message, follow }).await?;
         match lines.next().await? {
             Some(Line::Sent(Ok(acknowledged))) => {
-                if follow.is_some() {
-                    self.read(key, lines);
+                if let Some(following) = follow {
+                    self.read(key, following, lines);
                 }
                 Ok(acknowledged.into())
             }
@@ -113,17 +133,13 @@ impl RemoteConversations {
     }
 }
 
-impl Drop for RemoteConversations {
-    fn drop(&mut self) {
-        lock(&self.reading).drain(..).for_each(|reading| reading.abort());
-    }
-}
-
 #[async_trait]
 impl Conversations for RemoteConversations {
     async fn send(&self, key: &ConversationKey, message: NewMessage) -> Result<Sent, SendError> {
         // What can be refused here needs no object.
-        self.bot(Some(&key.bot)).ok_or(SendError::UnknownBot)?;
+        if self.bot(Some(&key.bot)).is_none() && self.task(&key.bot).is_none() {
+            return Err(SendError::UnknownBot);
+        }
         let bytes = message.content.text.len();
         if bytes > limits::MESSAGE_BYTES {
             return Err(SendError::TextTooLong { bytes });
@@ -165,6 +181,22 @@ impl Conversations for RemoteConversations {
             self.objects.ask(key, ask).await
         })
         .await
+    }
+
+    fn cancel(&self, key: &ConversationKey, message: &MessageId) {
+        let (objects, key, message) = (self.objects.clone(), key.clone(), message.clone());
+        spawn_local(async move {
+            // A turn that cannot be stopped now comes to its own end.
+            let _ = objects.ask::<()>(&key, Ask::Cancel { message }).await;
+        });
+    }
+
+    fn task(&self, name: &BotName) -> Option<Arc<ServedTask>> {
+        self.here.task(name)
+    }
+
+    fn task_names(&self) -> Vec<BotName> {
+        self.here.task_names()
     }
 
     async fn forget(&self, key: &ConversationKey) -> Result<(), StoreError> {

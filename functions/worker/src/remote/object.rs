@@ -13,6 +13,7 @@ const BINDING: &str = "CONVERSATIONS";
 const ADDRESS: &str = "https://object/call";
 
 /// The objects that keep conversations.
+#[derive(Clone)]
 pub(crate) struct Objects(ObjectNamespace);
 
 impl Objects {

@@ -19,4 +19,5 @@ mod published;
 mod sockets;
 mod store;
 mod support;
+mod tasks;
 mod transcript;

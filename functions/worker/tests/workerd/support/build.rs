@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// The bots that are put in; the first is the default one.
-const BOTS: [&str; 11] = [
+/// The bots and tasks that are put in; the first is the default one.
+const BOTS: [&str; 13] = [
     "examples/weather",
     "examples/weather-zh",
     "examples/helpdesk",
     "examples/clinic",
+    "examples/consult",
+    "examples/trip",
     "crates/cota-cli/tests/bots/chat",
     "crates/cota-cli/tests/bots/impatient",
     "crates/cota-cli/tests/bots/latest",
