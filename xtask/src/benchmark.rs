@@ -1,16 +1,16 @@
-//! `cargo xtask bench`: builds what is measured and what measures it, both as they are shipped, and starts the latter.
+//! `cargo xtask bench`: builds what is measured and what measures it, both as they are shipped, and starts the latter. The first
+//! word names the target.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
 
+use crate::lambda;
+use crate::metadata::target_directory;
 use crate::process::{self, cargo};
 
-#[derive(Deserialize)]
-struct Metadata {
-    target_directory: PathBuf,
-}
+/// The bot that the functions are measured with.
+const BOT: &str = "xtask/src/bench/bots/chat";
 
 /// Runs the benchmark with the words of its command line. Whether every target was met.
 ///
@@ -18,12 +18,22 @@ struct Metadata {
 ///
 /// When a build fails.
 pub fn run(root: &Path, words: &[&str]) -> Result<bool> {
-    process::run(cargo(root).args(["build", "--release", "--package", "cota-cli", "--bin", "cota"]))?;
+    let variables = match words {
+        ["lambda", ..] => functions(root)?,
+        _ => server(root)?,
+    };
     process::run(cargo(root).args(["bench", "--package", "xtask", "--bench", "bench", "--no-run"]))?;
-    let text = process::read(cargo(root).args(["metadata", "--format-version", "1", "--no-deps"]))?;
-    let metadata: Metadata = serde_json::from_str(&text).context("cannot read the output of `cargo metadata`")?;
     let mut bench = cargo(root);
-    bench.args(["bench", "--quiet", "--package", "xtask", "--bench", "bench", "--"]).args(words);
-    bench.env("COTA_BENCH_BINARY", metadata.target_directory.join("release/cota"));
+    bench.args(["bench", "--quiet", "--package", "xtask", "--bench", "bench", "--"]).args(words).envs(variables);
     Ok(bench.status().context("cannot start the benchmark")?.success())
+}
+
+fn server(root: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
+    process::run(cargo(root).args(["build", "--release", "--package", "cota-cli", "--bin", "cota"]))?;
+    Ok(vec![("COTA_BENCH_BINARY", target_directory(root)?.join("release/cota"))])
+}
+
+/// The functions as they are shipped, and the same for this machine with the benchmark's bot.
+fn functions(root: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
+    Ok(vec![("COTA_BENCH_SHIPPED", lambda::build(root)?), ("COTA_BENCH_FUNCTIONS", lambda::build_here(root, BOT)?)])
 }

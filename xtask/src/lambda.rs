@@ -37,6 +37,16 @@ pub fn build(root: &Path) -> Result<PathBuf> {
     Ok(target_directory(root)?.join(LAMBDA_TARGET).join(PROFILE))
 }
 
+/// Builds the functions for this machine with the bot of a folder, otherwise as [`build`] does: what is measured and not shipped.
+///
+/// # Errors
+///
+/// When the build fails.
+pub fn build_here(root: &Path, bot: &str) -> Result<PathBuf> {
+    process::run(cargo(root).arg("build").args(of_functions()).env("COTA_BOT", bot))?;
+    Ok(target_directory(root)?.join(PROFILE))
+}
+
 /// Puts a function into a folder, as Lambda wants it. It is built, unless [`BUILT_VARIABLE`] says where it is.
 ///
 /// # Errors

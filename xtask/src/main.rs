@@ -19,6 +19,7 @@ Usage: cargo xtask <command>
   test --quick   the part for every day, under ten minutes on two cores
   bench          speed and memory beside a bare proxy; writes docs/benchmarks.md
   bench --quick  the same in two minutes, or with `--only PART` one part; nothing is written
+  bench lambda   what the Lambda functions take and cost; writes docs/benchmarks-lambda.md
   soak lambda    a hundred kills of the Lambda functions while people talk to them
   worker         builds the Cloudflare Worker into functions/worker/build, with the bots that COTA_BOT names
   worker --test  the same for its tests, quicker; `worker --tools` only installs what that needs

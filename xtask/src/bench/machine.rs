@@ -1,5 +1,6 @@
 //! What the machine is, and what it says of its processes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
@@ -56,6 +57,26 @@ pub(crate) fn processor_us(pid: u32) -> Result<u64> {
     let numbers: Vec<&str> = text.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
     let ticks = |place: usize| numbers.get(place).and_then(|ticks| ticks.parse::<u64>().ok()).context("no processor time");
     Ok((ticks(11)? + ticks(12)?) * 10_000)
+}
+
+/// The connections over IPv4 that a process holds open: for each port of a peer, the ports on its own side.
+pub(crate) fn connections(pid: u32) -> Result<BTreeMap<u16, BTreeSet<u16>>> {
+    const ESTABLISHED: &str = "01";
+    let mut own = BTreeSet::new();
+    for file in fs::read_dir(format!("/proc/{pid}/fd")).with_context(|| format!("process {pid} is gone"))? {
+        let link = fs::read_link(file?.path()).unwrap_or_default();
+        own.extend(link.to_str().and_then(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())));
+    }
+    let mut connections: BTreeMap<u16, BTreeSet<u16>> = BTreeMap::new();
+    for line in fs::read_to_string(format!("/proc/{pid}/net/tcp"))?.lines().skip(1) {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let port = |field: usize| u16::from_str_radix(fields.get(field)?.rsplit(':').next()?, 16).ok();
+        let is_own = fields.get(9).is_some_and(|inode| own.contains(*inode));
+        if let (Some(here), Some(there), Some(&ESTABLISHED), true) = (port(1), port(2), fields.get(3), is_own) {
+            connections.entry(there).or_default().insert(here);
+        }
+    }
+    Ok(connections)
 }
 
 fn status(pid: u32, name: &str) -> Result<u64> {

@@ -3,10 +3,12 @@
 //! It is not a micro-benchmark: it starts the real `cota` binary, a scripted OpenAI-compatible server and a bare proxy that
 //! makes the same upstream calls and nothing else, each in a process of its own, and talks to them over sockets. The key
 //! decision: whatever is compared is measured in one run and in turns (proxy, memory, SQLite, proxy, ...), and the median of
-//! the rounds counts, so that noise of the machine hits all of them alike.
+//! the rounds counts, so that noise of the machine hits all of them alike. What is measured together is a [`Suite`]: the server
+//! of a laptop, or another target by its name.
 //!
 //! The program starts itself in the roles of the helpers; see `roles`.
 
+mod lambda;
 mod load;
 mod machine;
 mod measure;
@@ -14,12 +16,14 @@ mod plan;
 mod processes;
 mod report;
 mod roles;
+mod suite;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
 use crate::plan::Plan;
+use crate::suite::Suite;
 
 fn main() -> ExitCode {
     match run() {
@@ -39,9 +43,14 @@ fn run() -> Result<bool> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["role", name, settings] => roles::play(name, settings).map(|()| true),
-        words => match Plan::parse(words) {
-            Some(plan) => measure::all(&plan),
-            None => bail!("usage: cargo xtask bench [--quick] [--only {}]", plan::PARTS.join("|")),
-        },
+        ["lambda", words @ ..] => measure(&lambda::SUITE, words),
+        words => measure(&measure::SUITE, words),
+    }
+}
+
+fn measure(suite: &Suite, words: &[&str]) -> Result<bool> {
+    match Plan::parse(words, &suite.names()) {
+        Some(plan) => suite.run(&plan),
+        None => bail!("usage: {} [--quick] [--only {}]", suite.command, suite.names().join("|")),
     }
 }

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-/// The parts that can be run alone.
-pub(crate) const PARTS: [&str; 7] = ["throughput", "channels", "limits", "memory", "long", "modes", "start"];
-
 /// One run of the benchmark.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -38,15 +35,15 @@ pub(crate) struct Long {
 }
 
 impl Plan {
-    /// Reads the words of the command line; none where they make no sense.
-    pub(crate) fn parse(words: &[&str]) -> Option<Self> {
+    /// Reads the words of the command line; none where they make no sense. `parts` can be run alone.
+    pub(crate) fn parse(words: &[&str], parts: &[&str]) -> Option<Self> {
         let mut plan = Self::full();
         let mut words = words.iter();
         while let Some(word) = words.next() {
             match *word {
                 "--quick" => plan = Self { only: plan.only, ..Self::short() },
                 "--only" => {
-                    let part = words.next().filter(|part| PARTS.contains(*part))?;
+                    let part = words.next().filter(|part| parts.contains(*part))?;
                     plan.only = Some((*part).to_owned());
                 }
                 _ => return None,

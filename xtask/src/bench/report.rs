@@ -1,4 +1,4 @@
-//! The figures as a table, with target and verdict: on the terminal, and kept in `docs/benchmarks.md`.
+//! The figures as a table, with target and verdict: on the terminal, and kept on a page of the documents.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::machine;
 use crate::processes::workspace;
+use crate::suite::Suite;
 
 /// A titled table.
 #[derive(Clone, Debug)]
@@ -79,20 +80,21 @@ impl Section {
     }
 }
 
-/// Writes `docs/benchmarks.md`.
-pub(crate) fn write(load_before: &str, sections: &[Section]) -> Result<()> {
-    let path = workspace().join("docs/benchmarks.md");
+/// Writes the suite's page.
+pub(crate) fn write(suite: &Suite, load_before: &str, sections: &[Section]) -> Result<()> {
+    let path = workspace().join(suite.page);
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    fs::write(&path, document(load_before, sections)).with_context(|| format!("cannot write {}", path.display()))?;
+    fs::write(&path, document(suite, load_before, sections)).with_context(|| format!("cannot write {}", path.display()))?;
     println!("written: {}", path.display());
     Ok(())
 }
 
-fn document(load_before: &str, sections: &[Section]) -> String {
-    let mut text = String::from(
-        "# Benchmarks\n\nWritten by `cargo xtask bench`; every figure was measured in that run, on this machine, with all processes\n\
+fn document(suite: &Suite, load_before: &str, sections: &[Section]) -> String {
+    let Suite { title, command, .. } = suite;
+    let mut text = format!(
+        "# {title}\n\nWritten by `{command}`; every figure was measured in that run, on this machine, with all processes\n\
          (clients, server under test, scripted model) on its cores at once.\n\n| machine | |\n| --- | --- |\n",
     );
     for (name, value) in machine::describe() {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::Value as Json;
@@ -76,6 +76,8 @@ struct Shared {
     busy: Mutex<Vec<u32>>,
     started: AtomicU64,
     deaths: AtomicU64,
+    invocations: AtomicU64,
+    busy_us: AtomicU64,
     folder: TempDir,
 }
 
@@ -93,6 +95,8 @@ impl Function {
             busy: Mutex::default(),
             started: AtomicU64::new(0),
             deaths: AtomicU64::new(0),
+            invocations: AtomicU64::new(0),
+            busy_us: AtomicU64::new(0),
             folder: TempDir::new().expect("a function needs a folder for its log"),
         }))
     }
@@ -129,7 +133,10 @@ impl Function {
         let id = environment.id();
         lock(&self.0.busy).push(id);
         let timeout = lock(&self.0.settings).timeout;
+        let began = Instant::now();
         let whole = environment.invoke(event, timeout, &pieces).await;
+        self.0.invocations.fetch_add(1, Ordering::Relaxed);
+        self.0.busy_us.fetch_add(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
         lock(&self.0.busy).retain(|busy| *busy != id);
         match whole {
             Ok(()) => {
@@ -184,6 +191,12 @@ impl Function {
     #[must_use]
     pub fn deaths(&self) -> u64 {
         self.0.deaths.load(Ordering::Relaxed)
+    }
+
+    /// How often it was invoked, and how long that took in all: what AWS charges for.
+    #[must_use]
+    pub fn invoked(&self) -> (u64, Duration) {
+        (self.0.invocations.load(Ordering::Relaxed), Duration::from_micros(self.0.busy_us.load(Ordering::Relaxed)))
     }
 
     /// The ids of the processes that do nothing.

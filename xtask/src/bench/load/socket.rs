@@ -34,6 +34,12 @@ impl Socket {
         self.until("\"join_confirm\"").await.map(drop)
     }
 
+    /// Joins a conversation, and wants replies as they are made.
+    pub(crate) async fn follow(&mut self, session: &str) -> Result<()> {
+        self.send(json!({"type": "join", "session_id": session, "sender_id": self.sender, "stream": true})).await?;
+        self.until("\"join_confirm\"").await.map(drop)
+    }
+
     /// Leaves a conversation. What is still sent of it is passed over later.
     pub(crate) async fn leave(&mut self, session: &str) -> Result<()> {
         self.send(json!({"type": "leave", "session_id": session, "sender_id": self.sender})).await

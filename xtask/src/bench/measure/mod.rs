@@ -10,40 +10,26 @@ mod throughput;
 
 use anyhow::Result;
 
-use crate::machine;
-use crate::plan::Plan;
 use crate::processes::{Helper, binary};
-use crate::report::{self, Section};
 use crate::roles::LlmRole;
+use crate::suite::{Part, Suite};
 
-/// Runs every part that is wanted, prints the tables, and keeps those of a whole run. Whether all targets are met.
-pub(crate) fn all(plan: &Plan) -> Result<bool> {
-    anyhow::ensure!(binary().is_file(), "{} is not there: `cargo xtask bench` builds it", binary().display());
-    type Part = (&'static str, fn(&Plan) -> Result<Vec<Section>>);
-    let parts: [Part; 7] = [
-        ("start", start::measure),
-        ("modes", modes::measure),
-        ("long", long::measure),
-        ("memory", memory::measure),
-        ("channels", channels::measure),
-        ("limits", limits::measure),
-        ("throughput", throughput::measure),
-    ];
-    let load_before = machine::load_average();
-    println!("load average before: {load_before}");
-    let mut sections = Vec::new();
-    for (name, measure) in parts.iter().filter(|(name, _)| plan.wants(name)) {
-        eprintln!("measuring: {name}");
-        for section in measure(plan)? {
-            println!("\n{}\n\n{}", section.title, section.table());
-            sections.push(section);
-        }
-    }
-    if plan.is_whole() {
-        report::write(&load_before, &sections)?;
-    }
-    Ok(sections.iter().all(Section::passed))
-}
+/// The server of a laptop.
+pub(crate) const SUITE: Suite = Suite {
+    command: "cargo xtask bench",
+    title: "Benchmarks",
+    page: "docs/benchmarks.md",
+    needs: binary,
+    parts: &[
+        Part { name: "start", measure: start::measure },
+        Part { name: "modes", measure: modes::measure },
+        Part { name: "long", measure: long::measure },
+        Part { name: "memory", measure: memory::measure },
+        Part { name: "channels", measure: channels::measure },
+        Part { name: "limits", measure: limits::measure },
+        Part { name: "throughput", measure: throughput::measure },
+    ],
+};
 
 /// A model that chats.
 fn chatting(latency_ms: u64) -> Result<Helper> {
@@ -51,7 +37,7 @@ fn chatting(latency_ms: u64) -> Result<Helper> {
 }
 
 /// The middle of some values; 0 where there are none.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
