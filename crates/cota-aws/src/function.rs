@@ -16,10 +16,11 @@ use cota_gateway::limits::{Limiter, Limits, Metered};
 use cota_gateway::{Access, Gateway, Options};
 use cota_native::{LazyHttp, unique_holder};
 use cota_publish::PublishedBots;
+use cota_publish::aws::{Aws, AwsError};
 use cota_store_dynamodb::DynamoStore;
 use tracing::level_filters::LevelFilter;
 
-use crate::aws::{Credentials, JsonService, Place, Signed};
+use crate::aws::{JsonService, Signed};
 use crate::bundles::{Bundles, Reader};
 use crate::clock::WallClock;
 use crate::connections::{FanOut, Post, Register};
@@ -80,8 +81,8 @@ impl Function {
         let mut environment = Environment::of_process();
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
         let http: Arc<dyn HttpSend> = Arc::<LazyHttp>::default();
-        let aws = Aws::of(&environment, &http);
-        let aws = || aws.as_ref().map_err(|missing| Failure::Settings(missing.clone()));
+        let aws = Services::of(&environment, &http, &clock);
+        let aws = || aws.as_ref().map_err(|missing| Failure::Settings(missing.to_string()));
         if secrets::are_referred_to(&environment) {
             let vaults = aws()?.vaults()?;
             secrets::resolve(&mut environment, &vaults).await?;
@@ -180,36 +181,36 @@ fn limiter(limits: Limits, ledger: &Arc<dyn Ledger>, clock: &Arc<dyn Clock>) -> 
 }
 
 /// AWS's services, as far as this process may call them.
-struct Aws {
-    place: Place,
+struct Services {
+    aws: Aws,
     signed: Arc<Signed>,
 }
 
-impl Aws {
+impl Services {
     /// Whatever is missing is named.
-    fn of(environment: &Environment, http: &Arc<dyn HttpSend>) -> Result<Self, String> {
-        let missing = |what: &str| format!("{what}: on Lambda they are set, elsewhere set them yourself");
-        let place = Place::of(environment).ok_or_else(|| missing("the variable AWS_REGION is missing"))?;
-        let credentials = Credentials::of(environment).ok_or_else(|| missing("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are missing"))?;
-        let signed = Arc::new(Signed::new(Arc::clone(http), credentials, place.region.clone()));
-        Ok(Self { place, signed })
+    fn of(environment: &Environment, http: &Arc<dyn HttpSend>, clock: &Arc<dyn Clock>) -> Result<Self, AwsError> {
+        let aws = Aws::of(&|name| environment.get(name))?;
+        let signed = Arc::new(Signed::new(Arc::clone(http), Arc::clone(clock), aws.clone()));
+        Ok(Self { aws, signed })
     }
 
     fn signed(&self) -> Arc<Signed> {
         Arc::clone(&self.signed)
     }
 
+    fn endpoint(&self, service: &str) -> Result<url::Url, Failure> {
+        self.aws.endpoint(service).map_err(|error| Failure::Settings(error.to_string()))
+    }
+
     fn vaults(&self) -> Result<Vaults, Failure> {
-        let url = |service| self.place.service(service).map_err(Failure::Settings);
         Ok(Vaults {
-            ssm: JsonService::ssm(self.signed(), url("ssm")?),
-            secrets_manager: JsonService::secrets_manager(self.signed(), url("secretsmanager")?),
+            ssm: JsonService::ssm(self.signed(), self.endpoint("ssm")?),
+            secrets_manager: JsonService::secrets_manager(self.signed(), self.endpoint("secretsmanager")?),
         })
     }
 
     fn queue(&self, url: url::Url) -> Result<Queue, Failure> {
-        let endpoint = self.place.service("sqs").map_err(Failure::Settings)?;
-        Ok(Queue { sqs: JsonService::sqs(self.signed(), endpoint), url })
+        Ok(Queue { sqs: JsonService::sqs(self.signed(), self.endpoint("sqs")?), url })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Requests to AWS, signed with Signature Version 4.
+//! Requests to AWS, signed with Signature Version 4: those of a place here, and whatever else a deployment on AWS asks for.
 
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
@@ -42,7 +42,13 @@ pub enum AwsError {
 }
 
 /// The services, and the variables that move them.
-const ENDPOINTS: [(&str, &str); 2] = [("s3", "AWS_ENDPOINT_URL_S3"), ("dynamodb", "AWS_ENDPOINT_URL_DYNAMODB")];
+const ENDPOINTS: [(&str, &str); 5] = [
+    ("s3", "AWS_ENDPOINT_URL_S3"),
+    ("dynamodb", "AWS_ENDPOINT_URL_DYNAMODB"),
+    ("sqs", "AWS_ENDPOINT_URL_SQS"),
+    ("ssm", "AWS_ENDPOINT_URL_SSM"),
+    ("secretsmanager", "AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+];
 
 impl Aws {
     /// What the variables say that AWS's own tools read.
@@ -67,8 +73,11 @@ impl Aws {
         })
     }
 
-    /// Where a service is.
-    pub(crate) fn endpoint(&self, service: &str) -> Result<Url, AwsError> {
+    /// Where a service is: the region's own, unless a variable moves it.
+    ///
+    /// # Errors
+    /// When the region makes no address.
+    pub fn endpoint(&self, service: &str) -> Result<Url, AwsError> {
         if let Some((_, url)) = self.endpoints.iter().find(|(name, _)| *name == service) {
             return Ok(url.clone());
         }
@@ -78,7 +87,10 @@ impl Aws {
     }
 
     /// A signed request.
-    pub(crate) fn request(
+    ///
+    /// # Errors
+    /// When a part of it cannot be signed or sent.
+    pub fn request(
         &self,
         service: &str,
         (method, url): (Method, Url),

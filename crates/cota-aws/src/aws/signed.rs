@@ -1,18 +1,14 @@
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use aws_credential_types::Credentials as SigningKey;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 use url::Url;
 
-use cota_driver::address::{Forbidden, Reach};
 use cota_driver::http::{HttpError, HttpRequest, HttpSend};
-
-use super::Credentials;
+use cota_driver::ports::Clock;
+use cota_publish::aws::{Aws, AwsError};
 
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,8 +20,8 @@ const ANSWER_BYTES: usize = 1024 * 1024;
 /// Sends signed calls.
 pub(crate) struct Signed {
     http: Arc<dyn HttpSend>,
-    credentials: Credentials,
-    region: String,
+    clock: Arc<dyn Clock>,
+    aws: Aws,
 }
 
 /// One call.
@@ -49,12 +45,9 @@ pub(crate) struct Answer {
 /// Why a call came to nothing. It never says what was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CallError {
-    /// The address cannot be called.
-    #[error("{0}")]
-    Address(String),
-    /// It could not be signed.
-    #[error("the call could not be signed: {0}")]
-    Signing(String),
+    /// It could not be signed, or its address cannot be called.
+    #[error(transparent)]
+    Unsigned(#[from] AwsError),
     /// No answer came.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -71,15 +64,9 @@ pub(crate) enum CallError {
     },
 }
 
-impl From<Forbidden> for CallError {
-    fn from(error: Forbidden) -> Self {
-        Self::Address(error.to_string())
-    }
-}
-
 impl Signed {
-    pub(crate) fn new(http: Arc<dyn HttpSend>, credentials: Credentials, region: String) -> Self {
-        Self { http, credentials, region }
+    pub(crate) fn new(http: Arc<dyn HttpSend>, clock: Arc<dyn Clock>, aws: Aws) -> Self {
+        Self { http, clock, aws }
     }
 
     /// Sends a call, again where the service failed or was silent. An answer that refuses it is an answer.
@@ -92,7 +79,7 @@ impl Signed {
                 Ok(answer) => answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS,
                 Err(CallError::Http(error)) => !matches!(error, HttpError::Forbidden(_)),
                 Err(CallError::TooSlow) => true,
-                Err(CallError::Address(_) | CallError::Signing(_) | CallError::Refused { .. }) => false,
+                Err(CallError::Unsigned(_) | CallError::Refused { .. }) => false,
             };
             if !again || tried >= TRIES {
                 return result;
@@ -112,38 +99,10 @@ impl Signed {
     }
 
     fn signed(&self, call: &Call) -> Result<HttpRequest, CallError> {
-        let failed = |error: &dyn std::fmt::Display| CallError::Signing(error.to_string());
-        let Credentials { key, secret, token } = self.credentials.clone();
-        let identity = SigningKey::new(key, secret, token, None, "environment").into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name(call.service)
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| failed(&error))?;
-        let headers = call.headers.iter().map(|(name, value)| (*name, value.as_str()));
-        let signable = SignableRequest::new(call.method.as_str(), call.url.as_str(), headers, SignableBody::Bytes(&call.body))
-            .map_err(|error| failed(&error))?;
-        let (instructions, _) = sign(signable, &params.into()).map_err(|error| failed(&error))?.into_parts();
-        let mut request = HttpRequest::new(call.method.clone(), call.url.clone(), Reach::Named)?;
-        request.body = call.body.clone();
-        for (name, value) in &call.headers {
-            insert(&mut request, name, value, false)?;
-        }
-        for (name, value) in instructions.headers() {
-            insert(&mut request, name, value, true)?;
-        }
+        let headers: Vec<(&str, &str)> = call.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let target = (call.method.clone(), call.url.clone());
+        let mut request = self.aws.request(call.service, target, &headers, call.body.clone(), self.clock.now())?;
         request.headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/octet-stream"));
         Ok(request)
     }
-}
-
-fn insert(request: &mut HttpRequest, name: &str, value: &str, sensitive: bool) -> Result<(), CallError> {
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| CallError::Signing(error.to_string()))?;
-    let mut value = HeaderValue::from_str(value).map_err(|error| CallError::Signing(error.to_string()))?;
-    value.set_sensitive(sensitive);
-    request.headers.insert(name, value);
-    Ok(())
 }
