@@ -6,19 +6,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
 mod record;
-#[path = "../../crates/cota-cli/tests/proofs/support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "these tests use a part of it")]
-mod support;
 
 use std::any::Any;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use cota_testkit::proofs;
 use cota_testkit::services::upstash::Upstash;
-use support::{Cota, Store};
+use cota_testkit::targets::example;
+use cota_testkit::targets::laptop::{Cota, Store};
 
 /// The example bots that every target serves together; the first is the default one.
 const BOTS: [&str; 3] = ["weather", "weather-zh", "helpdesk"];
+
+/// Where no model is: the bots have one of their own.
+const NO_MODEL: &str = "http://127.0.0.1:1/v1";
 
 /// Somewhere to serve bots.
 struct Target {
@@ -43,7 +44,7 @@ struct Running {
 
 fn local(store: &Store, needs: impl Any) -> Running {
     let bots = BOTS.map(|bot| example(bot).display().to_string());
-    let cota = Cota::start(&bots.each_ref().map(String::as_str), store, "http://127.0.0.1:1/v1");
+    let cota = Cota::start(&bots.each_ref().map(String::as_str), store, NO_MODEL);
     Running { address: cota.address.clone(), _parts: (Box::new(cota), Box::new(needs)) }
 }
 
@@ -66,7 +67,7 @@ fn the_bots_tests_pass_and_their_conversations_are_the_same_on_every_target() {
             passes_its_tests(name, bot, &running.address);
         }
         let mut records = record::Records::new();
-        support::run(async {
+        proofs::run(async {
             for bot in BOTS {
                 records.extend(record::all(&running.address, bot, &example(bot)).await);
             }
@@ -86,8 +87,4 @@ fn passes_its_tests(target: &str, bot: &str, address: &str) {
     let output = test.arg("test").arg(example(bot)).args(["--target", &format!("http://{address}")]).output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && said.contains(", 0 failed"), "{target}: {bot}\n{said}");
-}
-
-fn example(bot: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(bot)
 }

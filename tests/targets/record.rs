@@ -6,9 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use cota_config::tests::{ConversationTest, TestStepKind};
+use cota_testkit::client::http;
 use serde_json::{Value as Json, json};
-
-use crate::support::http;
 
 /// The events of each conversation, one a line, by its bot and test.
 pub(crate) type Records = BTreeMap<String, String>;

@@ -1,4 +1,5 @@
-//! What tests share: scripted models, the machine harness, the store conformance suite, and services of production.
+//! What tests share: scripted models, the machine harness, the store conformance suite, the proofs that every target passes,
+//! and services of production.
 //!
 //! It is not part of any product: crates name it under `dev-dependencies` only.
 //!
@@ -13,5 +14,10 @@ pub mod harness;
 pub mod lambda;
 #[cfg(feature = "server")]
 pub mod llm_server;
+#[cfg(feature = "server")]
+pub mod proofs;
+pub mod seeds;
 #[cfg(feature = "services")]
 pub mod services;
+#[cfg(feature = "targets")]
+pub mod targets;

@@ -15,4 +15,5 @@ mod dying;
 mod events;
 mod mixing;
 mod parking;
+mod promises;
 mod support;

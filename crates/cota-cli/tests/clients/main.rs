@@ -7,9 +7,6 @@
 
 mod api;
 mod openai;
-#[path = "../proofs/support/mod.rs"]
-#[allow(dead_code, unused_imports, clippy::indexing_slicing, reason = "these tests use a part of it, and a test fails where it stands")]
-mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -50,6 +50,14 @@ pub async fn post(address: &str, path: &str, headers: &[&str], body: &[u8]) -> i
     exchange(address, "POST", path, headers, body).await
 }
 
+/// Says something in a conversation.
+///
+/// # Panics
+/// When no whole answer comes.
+pub async fn say(address: &str, conversation: &str, body: &Json) -> Response {
+    post(address, &format!("/v1/conversations/{conversation}/messages"), &[], body.to_string().as_bytes()).await.unwrap()
+}
+
 /// One request and its answer.
 ///
 /// # Errors

@@ -10,6 +10,8 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
     sender: String,
+    /// Frames that came before the one that was waited for.
+    early: Vec<Json>,
 }
 
 impl Socket {
@@ -23,7 +25,7 @@ impl Socket {
         let tcp = TcpStream::connect(address).await.ok()?;
         let url = format!("ws://{address}/websocket?sender_id={sender}");
         let (stream, _) = tokio_tungstenite::client_async(url, tcp).await.ok()?;
-        let mut socket = Self { stream, sender: sender.to_owned() };
+        let mut socket = Self { stream, sender: sender.to_owned(), early: Vec::new() };
         let login = socket.next().await?;
         assert_eq!((&login["type"], &login["sender_id"]), (&json!("login"), &json!(sender)));
         let mut frame = json!({"type": "join", "session_id": session, "sender_id": sender});
@@ -57,7 +59,7 @@ impl Socket {
         self.send(&frame).await;
     }
 
-    /// The next frame; none once the socket is closed.
+    /// The next frame to come; none once the socket is closed.
     pub async fn next(&mut self) -> Option<Json> {
         loop {
             match self.stream.next().await {
@@ -68,13 +70,17 @@ impl Socket {
         }
     }
 
-    /// The next frame of a kind; none once the socket is closed.
+    /// The next frame of a kind, where it has not come already; none once the socket is closed.
     pub async fn until(&mut self, wanted: impl Fn(&Json) -> bool) -> Option<Json> {
+        if let Some(place) = self.early.iter().position(&wanted) {
+            return Some(self.early.remove(place));
+        }
         loop {
             let frame = self.next().await?;
             if wanted(&frame) {
                 return Some(frame);
             }
+            self.early.push(frame);
         }
     }
 

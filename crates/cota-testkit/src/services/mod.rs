@@ -23,20 +23,30 @@ pub use install::{apt, npm, once, pip, run, tools};
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 /// How long a service may take to be ready: a guard against hangs.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Where systems give no ports to clients: Linux begins at 32,768, others later.
+const PORTS: std::ops::Range<u16> = 15_000..32_000;
 /// How often it is asked.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
-/// A port of the loopback interface that nobody uses at the moment.
+/// A port of the loopback interface that nobody uses at the moment. It is none of those that the system gives to clients, so a
+/// connection that is made meanwhile does not take it.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the system has no free port");
-    listener.local_addr().expect("a listener has an address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    // Each process begins elsewhere.
+    let mut ports = (0..PORTS.len()).map(|_| {
+        let place = (std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed))) as usize % PORTS.len();
+        PORTS.start + u16::try_from(place).unwrap_or_default()
+    });
+    ports.find(is_free).expect("the system has no free port")
 }
 
 /// A program that serves until it is dropped, with a folder of its own.

@@ -10,14 +10,16 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
-mod bad_model;
 mod chat;
-mod isolation;
 mod kills;
-mod on_busy;
 mod published;
 mod sockets;
 mod store;
 mod support;
 mod tasks;
 mod transcript;
+
+/// What every target promises.
+mod promises {
+    cota_testkit::proofs!(cota_testkit::targets::workerd::OnWorkerd);
+}

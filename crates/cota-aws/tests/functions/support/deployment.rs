@@ -18,13 +18,15 @@ pub(crate) struct Plan {
     pub(crate) timeout: Duration,
     /// How long a doorbell that was received in vain stays hidden.
     pub(crate) visibility: Duration,
+    /// How many invocations of a function there may be at once.
+    pub(crate) concurrency: usize,
     pub(crate) variables: Vec<(&'static str, String)>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
         let (timeout, visibility) = (Duration::from_secs(60), Duration::from_secs(5));
-        Self { mischief: Mischief::default(), timeout, visibility, variables: Vec::new() }
+        Self { mischief: Mischief::default(), timeout, visibility, concurrency: 32, variables: Vec::new() }
     }
 }
 
@@ -55,7 +57,7 @@ impl Deployment {
         create_table(&client(database), &table).await.unwrap();
         let sockets = WebSocketApi::start().await;
         let function = |name: &str| {
-            let mut settings = Settings { timeout: plan.timeout, ..Settings::new(name, program(name)) };
+            let mut settings = Settings { timeout: plan.timeout, concurrency: plan.concurrency, ..Settings::new(name, program(name)) };
             for (name, value) in database.environment() {
                 settings = settings.with(name, value);
             }
@@ -87,8 +89,7 @@ impl Deployment {
 
     /// Says something over HTTP.
     pub(crate) async fn say(&self, conversation: &str, body: &Json) -> http::Response {
-        let path = format!("/v1/conversations/{conversation}/messages");
-        http::post(&self.address(), &path, &[], body.to_string().as_bytes()).await.unwrap()
+        http::say(&self.address(), conversation, body).await
     }
 
     /// Every function.

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use tempfile::tempdir;
 
-use super::support::{Cota, Store};
 use super::{PYTHON, passes, pip};
+use cota_testkit::targets::laptop::{Cota, Store};
 
 const WEATHER: &str = "../../../../examples/weather";
 /// Answers are held against these.

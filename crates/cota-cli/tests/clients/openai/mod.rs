@@ -7,8 +7,9 @@ use cota_testkit::llm_server::{Answer, Call, LlmServer, Script, Settings, script
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::support::{Cota, Store, model};
 use super::{NODE, PYTHON, node, npm, passes, pip, place, python};
+use cota_testkit::proofs::model;
+use cota_testkit::targets::laptop::{Cota, Store};
 
 #[test]
 fn openai_in_javascript() {

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
+use crate::targets::root;
+
 /// The bots and tasks that are put in; the first is the default one.
 const BOTS: [&str; 13] = [
     "examples/weather",
@@ -21,6 +23,11 @@ const BOTS: [&str; 13] = [
     "crates/cota-cli/tests/bots/short-queue",
 ];
 
+/// Builds it where nobody has yet: however long that takes, it is no hang.
+pub fn build_once() {
+    modules();
+}
+
 /// The folder with the Worker's modules.
 pub(super) fn modules() -> &'static Path {
     static BUILT: LazyLock<PathBuf> = LazyLock::new(build);
@@ -29,13 +36,13 @@ pub(super) fn modules() -> &'static Path {
 
 /// The program that runs them.
 pub(super) fn workerd() -> PathBuf {
-    modules();
+    build_once();
     here().join("node_modules/workerd/bin/workerd")
 }
 
 fn build() -> PathBuf {
     let mut build = Command::new(env!("CARGO"));
-    build.args(["xtask", "worker", "--test"]).current_dir(here().join("../..")).env("COTA_BOT", BOTS.join(","));
+    build.args(["xtask", "worker", "--test"]).current_dir(root()).env("COTA_BOT", BOTS.join(","));
     // What cargo tells the tests' own build is not for another one.
     std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG") || name == "CARGO_MANIFEST_DIR").for_each(|(name, _)| {
         build.env_remove(name);
@@ -45,6 +52,6 @@ fn build() -> PathBuf {
     here().join("build-test")
 }
 
-fn here() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+fn here() -> PathBuf {
+    root().join("functions/worker")
 }

@@ -8,14 +8,15 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// The namespace. It ends with the runtime it was started on.
 #[derive(Clone)]
-pub(crate) struct Namespace {
-    pub(crate) address: String,
+pub struct Namespace {
+    /// `host:port`.
+    pub address: String,
     values: Arc<Mutex<HashMap<String, Vec<u8>>>>,
 }
 
 impl Namespace {
     /// Starts an empty one.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let namespace = Self { address: listener.local_addr().unwrap().to_string(), values: Arc::default() };
         let serving = namespace.clone();
@@ -29,7 +30,7 @@ impl Namespace {
     }
 
     /// Puts a value.
-    pub(crate) fn put(&self, key: &str, value: impl Into<Vec<u8>>) {
+    pub fn put(&self, key: &str, value: impl Into<Vec<u8>>) {
         self.values.lock().unwrap().insert(key.to_owned(), value.into());
     }
 

@@ -1,7 +1,11 @@
-//! workerd as a child process.
+//! The Worker in the real workerd, without an account: built by `cargo xtask worker --test`, started, killed and started again.
+//!
+//! It takes Node with npm, which brings workerd; everything else is installed on first use.
+
+mod build;
+mod namespace;
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,38 +13,41 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
-use super::build;
-use super::http::{self, Response};
-use super::namespace::Namespace;
+use crate::client::http::{self, Response};
+use crate::proofs::{Address, Server, Target};
+use crate::services::free_port;
+
+pub use build::build_once;
+pub use namespace::Namespace;
 
 const READY: Duration = Duration::from_secs(60);
 
 /// A workerd that serves the Worker. Dropping it kills it as `kill -9` does.
-pub(crate) struct Workerd {
+pub struct Workerd {
     child: Child,
     home: TempDir,
     port: u16,
     /// `host:port`.
-    pub(crate) address: String,
+    pub address: String,
 }
 
 impl Workerd {
     /// Starts one with this default bot, whose bots ask the model at `llm`.
-    pub(crate) async fn start(bot: &str, llm: &str) -> Self {
+    pub async fn start(bot: &str, llm: &str) -> Self {
         Self::start_with(&[("COTA_TEST_LLM", llm), ("COTA_DEFAULT_BOT", bot)]).await
     }
 
     /// Starts one with these variables.
-    pub(crate) async fn start_with(variables: &[(&str, &str)]) -> Self {
+    pub async fn start_with(variables: &[(&str, &str)]) -> Self {
         Self::start_over(variables, None).await
     }
 
     /// Starts one with these variables, and with bots that are published in a namespace.
-    pub(crate) async fn start_over(variables: &[(&str, &str)], bots: Option<&Namespace>) -> Self {
+    pub async fn start_over(variables: &[(&str, &str)], bots: Option<&Namespace>) -> Self {
         // Memory, where there is such a disk: what is tried is not the disk's speed.
         let memory = Path::new("/dev/shm");
         let home = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         for module in ["index.js", "index_bg.wasm"] {
             fs::copy(build::modules().join(module), home.path().join(module)).unwrap();
         }
@@ -53,25 +60,25 @@ impl Workerd {
     }
 
     /// Ends the process at once, as `kill -9` does.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Starts it again over what it had on disk.
-    pub(crate) async fn start_again(&mut self) {
+    pub async fn start_again(&mut self) {
         self.child = spawn(&self.home);
         self.ready().await;
     }
 
     /// Says something in a conversation.
-    pub(crate) async fn say(&self, conversation: &str, body: &Json) -> Response {
-        let path = format!("/v1/conversations/{conversation}/messages");
-        http::post(&self.address, &path, &[], body.to_string().as_bytes()).await.unwrap()
+    pub async fn say(&self, conversation: &str, body: &Json) -> Response {
+        http::say(&self.address, conversation, body).await
     }
 
     /// What it logged.
-    pub(crate) fn logged(&self) -> String {
+    #[must_use]
+    pub fn logged(&self) -> String {
         fs::read_to_string(log(&self.home)).unwrap_or_default()
     }
 
@@ -153,4 +160,35 @@ const main :Workerd.Worker = (
 "#,
         disk = home.join("disk").display(),
     )
+}
+
+/// workerd for proofs.
+#[derive(Clone, Copy, Debug)]
+pub struct OnWorkerd;
+
+impl Target for OnWorkerd {
+    type Server = Workerd;
+
+    fn prepare(&self) {
+        build_once();
+    }
+
+    async fn start(&self, bot: &str, llm: &str) -> Workerd {
+        Workerd::start(bot, llm).await
+    }
+}
+
+impl Server for Workerd {
+    fn address(&self) -> Address {
+        Address { http: self.address.clone(), sockets: self.address.clone() }
+    }
+
+    async fn restart(&mut self) {
+        self.kill();
+        self.start_again().await;
+    }
+
+    fn logged(&self) -> String {
+        Self::logged(self)
+    }
 }
