@@ -9,9 +9,9 @@ use serde_json::json;
 use super::support::deployment::{Deployment, Plan};
 use super::support::{self, Bundles, Record, http};
 
-/// Four calls of 10 seconds on a function of 15, seven times as fast.
-const CALL: Duration = Duration::from_millis(1_430);
-const FUNCTION: Duration = Duration::from_millis(2_143);
+/// Four calls of 10 seconds on a function of 15, three times as fast: what is left of an invocation is enough for a busy machine.
+const CALL: Duration = Duration::from_millis(3_333);
+const FUNCTION: Duration = Duration::from_millis(5_000);
 
 #[test]
 fn four_calls_that_fit_no_invocation_together_are_answered_once() {
