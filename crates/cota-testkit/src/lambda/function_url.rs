@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::{self, Body, Bytes};
@@ -11,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::stream;
+use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value as Json, json};
 use tokio::net::TcpListener;
@@ -19,6 +21,7 @@ use tokio::task::AbortHandle;
 
 use super::function::{Failed, Function};
 use super::payload::{self, Head};
+use super::query::pairs_of;
 
 /// The largest request that Lambda takes.
 const REQUEST_BYTES: usize = 6 * 1024 * 1024;
@@ -85,30 +88,61 @@ fn answer(head: &Head, begun: Vec<u8>, pieces: UnboundedReceiver<Result<Bytes, F
     for (name, value) in &head.headers {
         response = response.header(name, value.as_str().unwrap_or_default());
     }
+    for cookie in &head.cookies {
+        response = response.header(SET_COOKIE, cookie);
+    }
     response.body(Body::from_stream(rest)).expect("a function answers with good headers")
 }
 
 /// A request as a Function URL hands it over.
-pub(super) fn event(method: &str, path: &str, query: &str, headers: &HeaderMap, body: &[u8]) -> Json {
+fn event(method: &str, path: &str, query: &str, headers: &HeaderMap, body: &[u8]) -> Json {
     static REQUESTS: AtomicU64 = AtomicU64::new(1);
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let mut event = json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query, "headers": joined(headers),
+        "requestContext": {
+            "accountId": "anonymous", "apiId": "local", "domainName": text("host"), "domainPrefix": "local",
+            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": text("user-agent")},
+            "requestId": format!("request-{}", REQUESTS.fetch_add(1, Ordering::Relaxed)), "routeKey": "$default", "stage": "$default",
+            "time": "01/Jan/2026:00:00:00 +0000", "timeEpoch": u64::try_from(now).unwrap_or_default(),
+        },
+        "isBase64Encoded": false,
+    });
+    let cookies: Vec<&str> = text("cookie").split("; ").filter(|cookie| !cookie.is_empty()).collect();
+    if !cookies.is_empty() {
+        event["cookies"] = json!(cookies);
+    }
+    let mut pairs: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in pairs_of(query) {
+        pairs.entry(name).and_modify(|so_far| so_far.extend([",", &value])).or_insert(value);
+    }
+    if !pairs.is_empty() {
+        event["queryStringParameters"] = json!(pairs);
+    }
+    match std::str::from_utf8(body) {
+        Ok("") => {}
+        Ok(body) if is_text(text("content-type")) => event["body"] = json!(body),
+        Ok(_) | Err(_) => {
+            event["body"] = json!(STANDARD.encode(body));
+            event["isBase64Encoded"] = json!(true);
+        }
+    }
+    event
+}
+
+/// Headers of one name, with commas between them.
+fn joined(headers: &HeaderMap) -> BTreeMap<&str, String> {
     let mut joined: BTreeMap<&str, String> = BTreeMap::new();
     for (name, value) in headers {
         let text = value.to_str().unwrap_or_default();
         joined.entry(name.as_str()).and_modify(|so_far| so_far.extend([",", text])).or_insert_with(|| text.to_owned());
     }
-    let domain = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let (body, encoded) = match std::str::from_utf8(body) {
-        Ok(text) => (text.to_owned(), false),
-        Err(_) => (STANDARD.encode(body), true),
-    };
-    json!({
-        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query, "headers": joined,
-        "requestContext": {
-            "accountId": "anonymous", "apiId": "local", "domainName": domain, "domainPrefix": "local",
-            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": ""},
-            "requestId": format!("request-{}", REQUESTS.fetch_add(1, Ordering::Relaxed)),
-            "routeKey": "$default", "stage": "$default", "time": "01/Jan/2026:00:00:00 +0000", "timeEpoch": 1_767_225_600_000_u64,
-        },
-        "body": body, "isBase64Encoded": encoded,
-    })
+    joined
+}
+
+/// Whether a body of this type is handed over as it is; any other is encoded.
+fn is_text(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    kind.starts_with("text/") || ["application/json", "application/javascript", "application/xml"].contains(&kind)
 }

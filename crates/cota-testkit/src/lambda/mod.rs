@@ -17,6 +17,7 @@ mod function;
 mod function_url;
 mod http_call;
 mod payload;
+mod query;
 mod queue;
 mod runtime_api;
 mod websocket_api;

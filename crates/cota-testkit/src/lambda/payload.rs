@@ -12,6 +12,8 @@ pub(super) struct Head {
     pub(super) status_code: u16,
     #[serde(default)]
     pub(super) headers: Map<String, serde_json::Value>,
+    #[serde(default)]
+    pub(super) cookies: Vec<String>,
 }
 
 /// Takes the head off the beginning of an answer once all of it is there.

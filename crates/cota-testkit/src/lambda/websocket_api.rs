@@ -24,11 +24,16 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::function::Function;
+use super::query::pairs_of;
 
 /// The largest frame that API Gateway takes, in either direction.
 const FRAME_BYTES: usize = 32 * 1024;
 /// The largest message that it posts.
 const POST_BYTES: usize = 128 * 1024;
+
+/// How a connection ended that was closed without a status, and one that was not closed.
+const NO_STATUS: u16 = 1005;
+const GONE: u16 = 1006;
 
 /// Serves a function's connections until it is dropped.
 pub struct WebSocketApi {
@@ -132,6 +137,7 @@ async fn hold(shared: Arc<Shared>, id: String, socket: WebSocket) {
     let (mut out, mut frames) = socket.split();
     let (sender, mut sent) = mpsc::unbounded_channel();
     lock(&shared.connections).insert(id.clone(), sender);
+    let mut code = GONE;
     loop {
         tokio::select! {
             message = sent.recv() => match message {
@@ -143,6 +149,7 @@ async fn hold(shared: Arc<Shared>, id: String, socket: WebSocket) {
                 }
                 Some(Sent::Close) | None => {
                     let _ = out.send(Message::Close(Some(CloseFrame { code: 1000, reason: "".into() }))).await;
+                    code = 1000;
                     break;
                 }
             },
@@ -150,12 +157,17 @@ async fn hold(shared: Arc<Shared>, id: String, socket: WebSocket) {
                 Some(Ok(Message::Text(text))) => shared.frame(&id, text.as_str().to_owned(), false),
                 Some(Ok(Message::Binary(bytes))) => shared.frame(&id, STANDARD.encode(&bytes), true),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(_)) | Err(_)) | None => break,
+                Some(Ok(Message::Close(frame))) => {
+                    code = frame.map_or(NO_STATUS, |frame| frame.code);
+                    break;
+                }
+                Some(Err(_)) | None => break,
             },
         }
     }
     lock(&shared.connections).remove(&id);
-    let event = shared.event("$disconnect", &id, None, None);
+    let mut event = shared.event("$disconnect", &id, None, None);
+    event["requestContext"]["disconnectStatusCode"] = json!(code);
     shared.answer(&event).await;
 }
 
@@ -183,7 +195,10 @@ async fn manage(
             let _ = connection.send(Sent::Text(body));
             StatusCode::OK.into_response()
         }
-        Method::GET => Json(json!({"connectedAt": "2026-01-01T00:00:00Z", "lastActiveAt": "2026-01-01T00:00:00Z"})).into_response(),
+        Method::GET => {
+            let (at, identity) = ("2026-01-01T00:00:00Z", json!({"sourceIp": "127.0.0.1", "userAgent": ""}));
+            Json(json!({"connectedAt": at, "identity": identity, "lastActiveAt": at})).into_response()
+        }
         Method::DELETE => {
             let _ = connection.send(Sent::Close);
             StatusCode::NO_CONTENT.into_response()
@@ -243,14 +258,16 @@ impl Shared {
             event["headers"] = json!(one);
             event["multiValueHeaders"] = json!(many);
             let query = parts.uri.query().unwrap_or_default();
-            let pairs: BTreeMap<String, String> =
-                query.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (decoded(name), decoded(value))).collect();
+            let pairs: BTreeMap<String, String> = pairs_of(query).collect();
             if !pairs.is_empty() {
+                let many: BTreeMap<&String, [&String; 1]> = pairs.iter().map(|(name, value)| (name, [value])).collect();
+                event["multiValueQueryStringParameters"] = json!(many);
                 event["queryStringParameters"] = json!(pairs);
             }
         }
         if let Some((body, encoded)) = body {
             event["body"] = json!(body);
+            event["requestContext"]["messageId"] = event["requestContext"]["requestId"].clone();
             event["isBase64Encoded"] = json!(encoded);
         }
         event
@@ -260,29 +277,6 @@ impl Shared {
 /// As AWS makes them: base64 with padding.
 fn connection_id(n: u64) -> String {
     STANDARD.encode(format!("cota{n:07}"))
-}
-
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, more)) = rest.split_first() {
-        let hex = more.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        match (first, hex) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = more.get(2..).unwrap_or_default();
-            }
-            (b'+', _) => {
-                bytes.push(b' ');
-                rest = more;
-            }
-            (byte, _) => {
-                bytes.push(*byte);
-                rest = more;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
