@@ -1,12 +1,15 @@
 //! `actions` of agent.yml.
 
-use cota_core::bot::{Action, ActionKind, BOT_UTTER, Executor, ExecutorKind, Form, Language, Pattern, SELECTOR, Safety, Slot, USER_UTTER};
+use cota_core::bot::{
+    Action, ActionKind, BOT_UTTER, Executor, ExecutorKind, Form, Language, Pattern, SELECTOR, Slot, TaskCall, USER_UTTER,
+};
+use cota_core::ids::BotName;
 use cota_core::limits;
 use cota_core::prompt::Template;
 
 use crate::Target;
 use crate::codes;
-use crate::executor::executor;
+use crate::executor::{default_safety, executor};
 use crate::fields::{Fields, text};
 use crate::keys;
 use crate::names::Names;
@@ -97,7 +100,7 @@ fn kind(entry: &Entry, fields: &Fields<'_>, scope: &Scope<'_>, report: &mut Repo
         SELECTOR => Some(ActionKind::Selector),
         _ => None,
     };
-    let form_key = ["slots", "executer", "task"].iter().find_map(|key| fields.entry(key));
+    let form_key = ["slots", "executer", "task", "step"].iter().find_map(|key| fields.entry(key));
     if let Some(kind) = built_in {
         if let Some(field) = form_key {
             report.add(&codes::IDLE_KEY, field.key_span, || {
@@ -109,7 +112,7 @@ fn kind(entry: &Entry, fields: &Fields<'_>, scope: &Scope<'_>, report: &mut Repo
     }
     let written = fields.text("type", report).map(|text| text.trim().to_ascii_lowercase());
     match written.as_deref() {
-        Some("task") => return Some(ActionKind::Form(task(fields, scope, report))),
+        Some("task") => return task(fields, scope, report).map(ActionKind::Form),
         None | Some("form" | "utterance") => {}
         Some(_) => {
             if let Some(node) = fields.get("type") {
@@ -141,16 +144,24 @@ fn form(entry: &Entry, fields: &Fields<'_>, scope: &Scope<'_>, report: &mut Repo
     Some(Form { slots, executor })
 }
 
-/// A task as an action: it loads, and its result names the way out.
-fn task(fields: &Fields<'_>, scope: &Scope<'_>, report: &mut Report<'_>) -> Form {
-    let span = fields.get("type").map_or(fields.span, |node| node.span);
-    let way_out = "start the task from outside, with `cota task run` or `POST /v1/tasks`";
-    report.add(&codes::UNSUPPORTED_EXECUTOR, span, || {
-        say("actions of type `task` are not run yet, so this action's result will be an error").help(way_out)
+/// A task as an action: started with what the slots say, or a step of it answered with that.
+fn task(fields: &Fields<'_>, scope: &Scope<'_>, report: &mut Report<'_>) -> Option<Form> {
+    let slots = slots(fields, scope, report);
+    let Some(written) = fields.text("task", report) else {
+        if fields.get("task").is_none() {
+            report.add(&codes::MISSING_KEY, fields.span, || {
+                say("an action of type `task` needs a `task`").help("it is the name of the task's folder: `task: trip`")
+            });
+        }
+        return None;
+    };
+    let span = fields.get("task").map_or(fields.span, |node| node.span);
+    let task = BotName::new(written.trim()).map_err(|invalid| {
+        report.add(&codes::WRONG_VALUE, span, || say(format!("`task` is the name of a task's folder; this one {}", invalid.fault)))
     });
-    let kind = ExecutorKind::Unsupported { written: "task".to_owned(), way_out: format!("S{}.", way_out.trim_start_matches('s')) };
-    let executor = Executor { kind, output: Vec::new(), timeout_ms: None, safety: Safety::AtMostOnce };
-    Form { slots: slots(fields, scope, report), executor: Some(executor) }
+    let kind = ExecutorKind::Task(TaskCall { task: task.ok()?, step: fields.text("step", report) });
+    let safety = default_safety(&kind);
+    Some(Form { slots, executor: Some(Executor { kind, output: Vec::new(), timeout_ms: None, safety }) })
 }
 
 fn slots(fields: &Fields<'_>, scope: &Scope<'_>, report: &mut Report<'_>) -> Vec<Slot> {

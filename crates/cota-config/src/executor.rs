@@ -120,10 +120,12 @@ fn chosen<T: Copy>(fields: &Fields<'_>, key: &str, words: &[(&'static str, T)], 
     found.map(|(_, value)| *value)
 }
 
-fn default_safety(kind: &ExecutorKind) -> Safety {
+pub(crate) fn default_safety(kind: &ExecutorKind) -> Safety {
     match kind {
         ExecutorKind::Mock(_) | ExecutorKind::Http(HttpCall { method: HttpMethod::Get, .. }) => Safety::ReadOnly,
         ExecutorKind::Http(_) | ExecutorKind::Script(_) | ExecutorKind::Unsupported { .. } => Safety::AtMostOnce,
+        // Its effect's key is the task's id.
+        ExecutorKind::Task(_) => Safety::Idempotent,
     }
 }
 

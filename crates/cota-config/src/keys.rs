@@ -68,7 +68,7 @@ pub(crate) const POLICY_CONFIG: Keys = Keys { what: "a policy's `config`", known
 pub(crate) const POLICY_LLM: Keys = Keys { what: "an entry of `llms`", known: &["name", "action"], old: &[] };
 pub(crate) const ACTION: Keys = Keys {
     what: "an action",
-    known: &["type", "description", "prompt", "llm", "slots", "executer", "task"],
+    known: &["type", "description", "prompt", "llm", "slots", "executer", "task", "step"],
     old: &[("executor", Old::Synonym("executer")), ("updater", Old::Converted), ("breaker", Old::LeftOut(PROXY_STOPS))],
 };
 pub(crate) const UPDATER: Keys = Keys { what: "`updater`", known: &["description", "prompt", "llm"], old: &[] };

@@ -76,7 +76,7 @@ const CASES: &[(&str, &str)] = &[
     ("offline-model", "=== agent.yml\nsystem: {name: a}\n"),
     ("nothing-to-answer-from", "=== agent.yml\nsystem: {name: a}\n=== endpoints.yml\nllms:\n  offline: {type: examples}\n"),
     ("unknown-executor", "=== agent.yml\nactions:\n  Pay: {executer: {type: htpp, url: https://example.com/}}\n"),
-    ("unsupported-executor", "=== agent.yml\nactions:\n  Pay: {executer: {type: python}}\n  Trip: {type: task, task: trip}\n"),
+    ("unsupported-executor", "=== agent.yml\nactions:\n  Pay: {executer: {type: python}}\n"),
     ("script-on-edge", "=== agent.yml\nactions:\n  Pay: {executer: {type: script, script_path: pay.sh}}\n"),
     ("store-not-used", "=== agent.yml\nsystem: {name: a}\n=== endpoints.yml\nbase_store:\n  type: SQL\n  dialect: mysql+pymysql\n"),
     ("channel-not-used", "=== agent.yml\nsystem: {name: a}\n=== endpoints.yml\nchannel:\n  type: redis\n  host: localhost\n"),

@@ -69,7 +69,8 @@ actions:
     slots: {sum: {description: d, prompt: p, llm: gpt, values: [1, 2], pattern: '\\d', examples: 3}, name: }
     executer: {type: http, url: 'https://example.com/', method: post, headers: {A: b}, output: [done], mock: false, timeout: 3, safety: idempotent}
   Run: {executor: {type: script, script_path: x, args: [a, 1]}}
-  Trip: {type: task, task: trip}
+  Trip: {type: task, task: trip, slots: {where: }}
+  Approve: {type: task, task: trip, step: approve, slots: {answer: }}
 === endpoints.yml
 llms:
   gpt: {type: openai, model: m, key: '${TEST_KEY}', apibase: 'https://example.com', timeout: '${TEST_NUMBER}', retry_attempts: 2, retry_delay: 1,

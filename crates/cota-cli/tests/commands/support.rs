@@ -52,6 +52,13 @@ impl Home {
         fs::write(path, text).unwrap();
     }
 
+    /// A program for the shell, as a bot's script.
+    pub(crate) fn write_script(&self, file: &str, lines: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        self.write(file, &format!("#!/bin/sh\n{lines}\n"));
+        fs::set_permissions(self.path().join(file), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     /// Changes a text that is in the file.
     pub(crate) fn change(&self, file: &str, from: &str, to: &str) {
         let text = self.read(file);

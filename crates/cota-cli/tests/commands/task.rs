@@ -1,9 +1,13 @@
 //! `cota task run`, and tasks over HTTP.
 
+use std::collections::BTreeSet;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
 use cota_testkit::client::task::{OVER, expected, lasting};
 use serde_json::{Value as Json, json};
 
-use crate::support::Home;
+use crate::support::{Home, Server, is_alive, try_post, until};
 
 fn example(name: &str) -> String {
     format!("{}/../../examples/{name}", env!("CARGO_MANIFEST_DIR"))
@@ -136,4 +140,124 @@ fn a_served_task_is_started_watched_answered_and_stopped_over_http() {
     let stopped = server.until("/v1/tasks/t2", |report| report["state"] == "cancelled");
     assert_eq!(stopped["steps"][4]["state"], "cancelled");
     assert_eq!(server.post("/v1/tasks/none/cancel", &json!({})).0, 404);
+}
+
+/// The bot's messages and the task's in a conversation, in order, each with who sent it.
+fn said(server: &Server, conversation: &str) -> Vec<String> {
+    let events = server.until(&format!("/v1/conversations/{conversation}/events?limit=1000"), |page| page["events"].is_array());
+    let spoken = |event: &Json| matches!(event["data"]["name"].as_str(), Some("UserUtter" | "BotUtter"));
+    let text = |event: &Json| {
+        format!("{}: {}", event["data"]["sender_id"].as_str().unwrap(), event["data"]["result"][0]["text"].as_str().unwrap())
+    };
+    events["events"].as_array().unwrap().iter().filter(|event| event["kind"] == "action" && spoken(event)).map(text).collect()
+}
+
+#[test]
+fn a_conversation_starts_a_task_answers_it_and_hears_what_comes_of_it() {
+    let home = Home::new();
+    let server = home.serve(&[&example("trip"), &example("trip/desk")]);
+    let started = server.say("c", "plan a trip to Oslo").1;
+    assert_eq!(started["replies"][0]["text"], "A weekend in Oslo: the others plan it now. I will come back to you.", "{started}");
+    let hears = |words: &str| until(words, || said(&server, "c").iter().any(|line| line.contains(words)));
+    hears("Shall it be sent, yes or no?");
+    let approved = server.reply("c", "yes please");
+    assert_eq!(approved, "I have told them: yes.");
+    hears("It is done");
+    let said = said(&server, "c");
+    for line in [
+        "<task>: sights: See the harbour and the old town.",
+        "<task>: food: Eat at the market hall.",
+        "<task>: send: Sent.",
+        "<task>: Sent.",
+        "desk: Your letter is written. Shall it be sent, yes or no?",
+    ] {
+        assert_eq!(said.iter().filter(|said| *said == line).count(), 1, "{line} in {said:#?}");
+    }
+    assert!(said.iter().any(|line| line.starts_with("<task>: prices failed: ")), "{said:#?}");
+    let answered: Vec<&String> = said.iter().filter(|line| line.starts_with("desk: ")).collect();
+    assert_eq!(answered.len(), 4, "it says nothing to mere progress: {said:#?}");
+    let report = server.until(&format!("/v1/tasks/{}", task_of(&server, "c")), |report| report["state"] == "partial");
+    assert_eq!((report["input"].as_str(), report["result"].as_str()), (Some("Oslo"), Some("Sent.")));
+    assert!(server.reply("d", "yes please").starts_with("I am sorry"));
+    let refused = server.until("/v1/conversations/d/events?limit=1000", |page| page["events"].is_array());
+    assert!(refused.to_string().contains("this conversation has started no task `trip`"), "{refused}");
+}
+
+/// The task that a conversation has started.
+fn task_of(server: &Server, conversation: &str) -> String {
+    let events = server.until(&format!("/v1/conversations/{conversation}/events?limit=1000"), |page| page["events"].is_array());
+    let ids: BTreeSet<String> = events["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|event| Some(event["data"]["result"][0]["metadata"]["task_id"].as_str()?.to_owned()))
+        .collect();
+    assert_eq!(ids.len(), 1, "one task and no other: {events}");
+    ids.into_iter().next().unwrap()
+}
+
+#[test]
+fn a_turn_that_dies_as_it_starts_a_task_goes_on_and_starts_no_second_one() {
+    let home = Home::new();
+    let folders = [example("trip"), example("trip/desk")];
+    let arguments = [folders[0].as_str(), folders[1].as_str()];
+    let dying = home.serve_with(&arguments, &[("COTA_FAILPOINT", "after-task-action".to_owned())]);
+    let message = json!({"text": "plan a trip to Oslo", "message_id": "m1"});
+    assert_eq!(try_post(&dying.address, "/v1/conversations/c/messages", &message), None, "it died in the middle of the turn");
+    drop(dying);
+    let server = home.serve(&arguments);
+    until("the turn to go on", || said(&server, "c").iter().any(|line| line.contains("the others plan it now")));
+    until("the task to ask", || said(&server, "c").iter().any(|line| line.contains("Shall it be sent")));
+    let report = server.until(&format!("/v1/tasks/{}", task_of(&server, "c")), |report| report["state"] == "waiting");
+    assert_eq!(report["steps"][0]["tries"], 1);
+}
+
+#[test]
+fn a_served_task_whose_server_is_killed_goes_on_and_does_nothing_twice() {
+    let home = Home::new();
+    let trip = example("trip");
+    let dying = home.serve_with(&[&trip], &[("COTA_FAILPOINT", "after-task-commit:4".to_owned())]);
+    let start = json!({"task": "trip", "input": "Oslo", "task_id": "t1"});
+    assert_eq!(dying.post("/v1/tasks", &start).0, 202);
+    until("the server to die", || TcpStream::connect(&dying.address).is_err());
+    drop(dying);
+    let died = Instant::now();
+    let server = home.serve(&[&trip]);
+    let waiting = server.until("/v1/tasks/t1", |report| report["state"] == "waiting");
+    assert!(died.elapsed() < Duration::from_secs(30), "it was taken up after {:?}", died.elapsed());
+    let tries: Vec<u64> = waiting["steps"].as_array().unwrap().iter().map(|step| step["tries"].as_u64().unwrap()).collect();
+    assert_eq!(tries, [1, 1, 2, 1, 1, 0]);
+    for agent in ["sights", "food", "writer"] {
+        let events = server.until(&format!("/v1/conversations/t1/events?bot=trip/{agent}"), |page| page["events"].is_array());
+        let heard = events["events"].as_array().unwrap().iter().filter(|event| event["data"]["name"] == "UserUtter").count();
+        assert_eq!(heard, 1, "{agent} was asked once: {events}");
+    }
+}
+
+#[test]
+fn stopping_a_task_stops_what_its_agent_is_at() {
+    let home = Home::new();
+    home.write("slow/task.yml", "plans:\n  - {name: wait, agent: ana, startquery: wait}\n");
+    home.write("slow/endpoints.yml", "llms: {offline: {type: examples}}\n");
+    home.write(
+        "slow/agents/ana/agent.yml",
+        "policies: [{type: trigger}]\nactions:\n  Wait: {executer: {type: script, script_path: wait.sh, timeout: 100, safety: read_only}}\n",
+    );
+    home.write(
+        "slow/agents/ana/policy/a.yml",
+        "triggers: [{actions: [{name: UserUtter, result: wait}, {name: Wait}]}]\npolicies: [{actions: [{name: UserUtter, result: hello}, {name: Selector, thought: greet, result: BotUtter}, {name: BotUtter, result: hello}]}]\n",
+    );
+    home.write_script("slow/agents/ana/wait.sh", "echo $$ > pid.tmp; mv pid.tmp pid; sleep 600");
+    let server = home.serve(&["slow"]);
+    server.post("/v1/tasks", &json!({"task_id": "t1"}));
+    let pid = home.path().join("slow/agents/ana/pid");
+    until("the script to run", || pid.exists());
+    let script = home.read("slow/agents/ana/pid");
+    assert!(is_alive(script.trim()));
+    server.post("/v1/tasks/t1/cancel", &json!({}));
+    server.until("/v1/tasks/t1", |report| report["state"] == "cancelled");
+    until("the script to end", || !is_alive(script.trim()));
+    let ended = server.until("/v1/conversations/t1/events?bot=slow/ana", |page| page.to_string().contains("turn_end"));
+    let outcome = ended["events"].as_array().unwrap().iter().find(|event| event["kind"] == "turn_end").unwrap();
+    assert_eq!(outcome["data"]["outcome"], "cancelled", "{ended}");
 }

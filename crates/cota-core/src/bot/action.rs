@@ -126,9 +126,11 @@ pub enum ExecutorKind {
     Mock(MockCall),
     /// A program on the machine that serves the bot; local only.
     Script(ScriptCall),
+    /// A task that is started, or a step of it that is answered.
+    Task(TaskCall),
     /// A type that this platform does not run: its result is an `error` that names the way out.
     Unsupported {
-        /// As written: `python`, `plugin`, `mcp`, `task`.
+        /// As written: `python`, `plugin`, `mcp`.
         written: String,
         /// What to do instead, as a sentence.
         way_out: String,
@@ -175,6 +177,20 @@ pub struct ScriptCall {
     pub path: String,
     /// Its arguments; `{slot}` in one is filled in and stays one argument.
     pub args: Vec<String>,
+}
+
+/// A task that a conversation starts, or a step of it that the conversation answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskCall {
+    /// The task's name.
+    pub task: crate::ids::BotName,
+    /// The step that is answered, of the task of this name that the conversation started last; absent: a task is started.
+    pub step: Option<String>,
+}
+
+impl TaskCall {
+    /// The slot that tells an answer's task. The platform fills it.
+    pub const ID_SLOT: &'static str = "task_id";
 }
 
 /// What a second try after a crash may do.

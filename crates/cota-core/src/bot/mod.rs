@@ -4,7 +4,9 @@ mod action;
 mod dialogues;
 mod llm;
 
-pub use action::{Action, ActionKind, Executor, ExecutorKind, Form, HttpCall, HttpMethod, MockCall, Pattern, Safety, ScriptCall, Slot};
+pub use action::{
+    Action, ActionKind, Executor, ExecutorKind, Form, HttpCall, HttpMethod, MockCall, Pattern, Safety, ScriptCall, Slot, TaskCall,
+};
 pub use dialogues::{Dialogue, DialogueStep, Expected};
 pub use llm::{Llm, LlmKind, Secret};
 

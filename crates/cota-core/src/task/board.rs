@@ -22,6 +22,8 @@ pub struct Board {
     places: HashMap<String, usize>,
     /// The steps with a result, in the order in which they got it.
     pub(super) transcript: Vec<usize>,
+    /// How often steps were planned.
+    pub(super) rounds: u32,
     /// Whether no further step will be planned.
     pub(super) whole: bool,
     /// Faults of the planner's last answer, where that was no plan.
@@ -50,11 +52,24 @@ pub(super) struct End {
     pub(super) error: Option<String>,
 }
 
+impl End {
+    /// What a conversation is told of it: what went wrong, else what came of the task, else how it ended.
+    pub(super) fn told(&self) -> String {
+        match (&self.error, self.result.is_empty()) {
+            (Some(error), _) => error.clone(),
+            (None, true) => format!("{:?}", self.outcome).to_lowercase(),
+            (None, false) => self.result.clone(),
+        }
+    }
+}
+
 /// A step and how far it has come.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// What is to be done.
     pub planned: PlannedStep,
+    /// How often steps had been planned before it was: it comes after all of those.
+    pub round: u32,
     /// How far it has come.
     pub state: StepState,
     /// How often it was begun.
@@ -165,6 +180,12 @@ impl Board {
         self.ended.is_some()
     }
 
+    /// Whether a conversation hears of its progress.
+    #[must_use]
+    pub fn reports(&self) -> bool {
+        self.report_to.is_some()
+    }
+
     /// Whether a person is asked by this step and has not answered.
     #[must_use]
     pub fn asks(&self, step: &str) -> bool {
@@ -259,6 +280,7 @@ impl Board {
             self.open += 1;
             self.steps.push(Step {
                 planned,
+                round: self.rounds,
                 state: StepState::Waiting,
                 tries: 0,
                 query: String::new(),
@@ -270,6 +292,7 @@ impl Board {
                 ended: None,
             });
         }
+        self.rounds += 1;
     }
 
     /// Changes a step, and what is counted of all.

@@ -76,6 +76,9 @@ pub struct StepReport {
     pub state: String,
     /// The steps it waits for.
     pub dependencies: Vec<String>,
+    /// How often steps had been planned before it was: it comes after all of those.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub round: u32,
     /// What was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
@@ -171,6 +174,11 @@ impl Board {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_first(round: &u32) -> bool {
+    *round == 0
+}
+
 fn step_report(step: &Step) -> StepReport {
     let source = &step.planned.source;
     let state = match &step.state {
@@ -196,6 +204,7 @@ fn step_report(step: &Step) -> StepReport {
         agent: source.agent.clone(),
         state: state.to_owned(),
         dependencies: source.dependencies.clone(),
+        round: step.round,
         query: Some(step.query.clone()).filter(|_| step.tries > 0),
         result: matches!(step.state, StepState::Done).then(|| step.result.clone()),
         error: step.error.clone().or(why),

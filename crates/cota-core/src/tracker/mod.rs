@@ -25,6 +25,9 @@ pub struct Tracker {
     forms: BTreeMap<String, Slots>,
     #[serde(default)]
     active_form: Option<String>,
+    /// The task of each name that was started last.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    tasks: BTreeMap<String, String>,
     #[serde(default)]
     formless_total: u64,
     /// The event that the last snapshot was taken at.
@@ -68,6 +71,7 @@ impl Tracker {
                 FormState::End => {
                     self.forms.remove(&action.name);
                     self.leave(&action.name);
+                    self.tasks.extend(action.result.iter().filter_map(started));
                 }
             }
         }
@@ -120,6 +124,12 @@ impl Tracker {
         self.forms.get(form)
     }
 
+    /// The id of the task of this name that the conversation started last.
+    #[must_use]
+    pub fn task(&self, name: &str) -> Option<&str> {
+        self.tasks.get(name).map(String::as_str)
+    }
+
     /// The last action of all, Selector included.
     #[must_use]
     pub fn latest_action(&self) -> Option<&ActionRecord> {
@@ -142,6 +152,12 @@ impl Tracker {
 /// A message between people is in the record but not part of the dialogue with the bot.
 fn is_relayed(action: &ActionRecord) -> bool {
     action.name == USER_UTTER && action.receiver_id != RECEIVER_BOT
+}
+
+/// The name and the id of a task, where an action's result tells of one.
+fn started(result: &ResultItem) -> Option<(String, String)> {
+    let text = |key: &str| result.metadata.get(key)?.as_str().map(str::to_owned);
+    Some((text("task")?, text("task_id")?))
 }
 
 /// `receiver_id` of a message for the bot.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 use super::effect::{Effect, Purpose, SlotQuestion};
 use super::state::Phase;
 use super::{Cx, Record, Turn};
-use crate::bot::{BOT_UTTER, ExecutorKind, Form, Mode};
+use crate::bot::{BOT_UTTER, ExecutorKind, Form, Mode, TaskCall};
 use crate::event::{Cause, FormState, ResultItem, Slots};
 use crate::machine::{EffectError, FailureKind};
 
@@ -72,7 +72,7 @@ impl Turn {
         }
     }
 
-    fn execute(&mut self, cx: Cx<'_>, form: &Form, entry: Entry) {
+    fn execute(&mut self, cx: Cx<'_>, form: &Form, mut entry: Entry) {
         match &form.executor {
             None => {
                 let text = Json::Object(entry.slots.clone()).to_string();
@@ -80,7 +80,14 @@ impl Turn {
             }
             Some(executor) => match &executor.kind {
                 ExecutorKind::Unsupported { way_out, .. } => self.end_form(cx, entry, failed(way_out)),
-                ExecutorKind::Http(_) | ExecutorKind::Mock(_) | ExecutorKind::Script(_) => {
+                ExecutorKind::Task(TaskCall { task, step: Some(_) }) => match self.tracker.task(task.as_str()) {
+                    Some(id) => {
+                        entry.slots.insert(TaskCall::ID_SLOT.to_owned(), id.into());
+                        self.state.phase = Phase::Executing(Box::new(entry));
+                    }
+                    None => self.end_form(cx, entry, failed(&format!("this conversation has started no task `{task}`"))),
+                },
+                ExecutorKind::Http(_) | ExecutorKind::Mock(_) | ExecutorKind::Script(_) | ExecutorKind::Task(_) => {
                     self.state.phase = Phase::Executing(Box::new(entry));
                 }
             },

@@ -22,7 +22,7 @@ use crate::metrics::{Metrics, add};
 use crate::ports::{Bots, Clock, Doorbell, Effects, Spawn};
 use crate::signals::Signals;
 use crate::store::{Acceptance, AfterAccept, ClaimOutcome, Claimed, Holder, NewMessage, Progress, Store, StoreError};
-use crate::task::{Crew, ServedTask, accept_terms};
+use crate::task::{Crew, ServedTask, WithTasks, accept_terms};
 
 /// How often the host looks for work that nobody alive drives, in milliseconds.
 const SWEEP_MS: u64 = 5_000;
@@ -90,8 +90,8 @@ impl Host {
         Self::with_doorbell(ports, None, |host| Arc::new(InProcess { host, spawn, clock }))
     }
 
-    /// A host whose doorbell is the platform's: whoever it wakes calls [`Host::hear`]. A task's agents have their conversations
-    /// in `elsewhere`, or here.
+    /// A host whose doorbell is the platform's: whoever it wakes calls [`Host::hear`]. Tasks and their agents have their
+    /// conversations in `elsewhere`, or here.
     #[must_use]
     pub fn with_doorbell(
         ports: Ports,
@@ -99,9 +99,11 @@ impl Host {
         doorbell: impl FnOnce(Weak<Self>) -> Arc<dyn Doorbell>,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| {
+            let here: Weak<dyn Conversations> = Weak::<Self>::clone(this);
+            let tasks = elsewhere.as_ref().map_or(here, Arc::downgrade);
             let driver = Driver {
                 store: ports.store,
-                effects: ports.effects,
+                effects: Arc::new(WithTasks::over(ports.effects, tasks)),
                 clock: ports.clock,
                 doorbell: doorbell(Weak::clone(this)),
                 bots: ports.bots,

@@ -16,6 +16,8 @@ use crate::store::{NewMessage, Progress};
 
 /// How long a full inbox is given before it is tried again, in milliseconds.
 const PAUSE_MS: u64 = 300;
+/// Whom progress is for that is shown and no more.
+const PEOPLE: &str = "user";
 /// Events that are read at once.
 const PAGE: usize = 1_000;
 
@@ -108,10 +110,18 @@ pub(super) async fn ask(
 }
 
 /// Tells a conversation of progress. One that cannot take it now is told a little later, until nobody waits for it.
-pub(super) async fn report(crew: Crew<'_>, to: ConversationKey, message_id: MessageId, text: String) -> Result<Completed, Asked> {
+pub(super) async fn report(
+    crew: Crew<'_>,
+    to: ConversationKey,
+    message_id: MessageId,
+    text: String,
+    for_bot: bool,
+) -> Result<Completed, Asked> {
     let rejected = |message: String| Asked::Failed(EffectError::new(FailureKind::Rejected, message));
-    let sender = SenderId::new(SENDER).map_err(|error| rejected(error.to_string()))?;
-    let content = MessageContent { text, ..MessageContent::default() };
+    let named = |name: &str| SenderId::new(name).map_err(|error| rejected(error.to_string()));
+    let sender = named(SENDER)?;
+    let receiver = if for_bot { None } else { Some(named(PEOPLE)?) };
+    let content = MessageContent { text, receiver, ..MessageContent::default() };
     let message = NewMessage { sender, message_id, at: crew.driver.clock.now(), content };
     loop {
         match crew.conversations.send(&to, message.clone()).await {

@@ -1,5 +1,6 @@
 //! Driving a task: its claim, its log, and one run after the other until nothing waits.
 
+mod action;
 mod ask;
 mod company;
 mod play;
@@ -18,6 +19,7 @@ use crate::signals::Signals;
 use crate::store::{AcceptTerms, Claim, Claimed, Holder, Loaded, Next, StoreError};
 use play::{Play, Played};
 
+pub use action::WithTasks;
 pub use company::Company;
 
 /// Events that are read at once.

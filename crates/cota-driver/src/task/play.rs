@@ -168,7 +168,7 @@ impl<'d> Play<'d> {
                 message = key.clone().map(|key| (key, message_id.clone()));
                 ask(crew, key, message_id, query, speaker).boxed()
             }
-            Effect::Report { to, message_id, text } => report(crew, to, message_id, text).boxed(),
+            Effect::Report { to, message_id, text, for_bot } => report(crew, to, message_id, text, for_bot).boxed(),
         };
         let (handle, registration) = AbortHandle::new_pair();
         let ended = async move {

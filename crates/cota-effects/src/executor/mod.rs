@@ -60,6 +60,8 @@ impl Executors {
             ExecutorKind::Http(call) => http::run(self.http.as_ref(), call, executor.safety, slots, key).await,
             ExecutorKind::Mock(call) => Ok(mock(call, slots)),
             ExecutorKind::Script(call) => script::run(self.scripts.as_ref(), bot, call, slots, key).await,
+            // Whoever has tasks performs these before anybody is asked here.
+            ExecutorKind::Task(_) => Err(rejected("tasks are not started here")),
             ExecutorKind::Unsupported { written, way_out } => {
                 Err(rejected(format!("executers of type `{written}` are not run here. {way_out}")))
             }

@@ -5,7 +5,7 @@ use cota_core::turn::{Completion, Effect, Outcome, Purpose, ToolCall};
 
 use super::tape::Tape;
 
-const ACTIONS: [&str; 9] = ["BotUtter", "Greet", "Look", "Book", "Pay", "Note", "Selector", "UserUtter", "Nonsense"];
+const ACTIONS: [&str; 10] = ["BotUtter", "Greet", "Look", "Book", "Pay", "Note", "Plan", "Selector", "UserUtter", "Nonsense"];
 const JUNK: [&str; 7] = ["[]", "null", "42", "{}", "{\"action\": 7}", "just prose", ""];
 const FAILURES: [FailureKind; 4] = [FailureKind::Transient, FailureKind::RateLimited, FailureKind::Rejected, FailureKind::TimedOut];
 

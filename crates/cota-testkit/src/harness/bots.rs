@@ -4,16 +4,24 @@ use std::sync::Arc;
 
 use cota_core::bot::{
     Action, ActionKind, BOT_UTTER, Bot, BotSource, Dialogue, DialogueStep, Executor, ExecutorKind, Expected, Form, Language, Llm, LlmKind,
-    MockCall, Mode, OnBusy, Policy, SELECTOR, Safety, Settings, Slot, USER_UTTER,
+    MockCall, Mode, OnBusy, Policy, SELECTOR, Safety, Settings, Slot, TaskCall, USER_UTTER,
 };
 use cota_core::ids::{BotDigest, BotName};
 use cota_core::limits;
 
 use super::tape::Tape;
 
+/// The form that starts a task.
+const TASK: &str = "Plan";
+
 /// The random bot's forms, each with its executor's safety; `None` where it has no executor.
-pub const FORMS: [(&str, Option<Safety>); 4] =
-    [("Look", Some(Safety::ReadOnly)), ("Book", Some(Safety::Idempotent)), ("Pay", Some(Safety::AtMostOnce)), ("Note", None)];
+pub const FORMS: [(&str, Option<Safety>); 5] = [
+    ("Look", Some(Safety::ReadOnly)),
+    ("Book", Some(Safety::Idempotent)),
+    ("Pay", Some(Safety::AtMostOnce)),
+    ("Note", None),
+    (TASK, Some(Safety::Idempotent)),
+];
 
 /// A bot drawn from the tape.
 #[must_use]
@@ -73,7 +81,10 @@ fn form(name: &str, safety: Option<Safety>, slots: usize) -> Action {
         examples: Vec::new(),
     };
     let executor = safety.map(|safety| Executor {
-        kind: ExecutorKind::Mock(MockCall { text: None }),
+        kind: match name {
+            TASK => ExecutorKind::Task(TaskCall { task: BotName::new("trip").expect("a name"), step: None }),
+            _ => ExecutorKind::Mock(MockCall { text: None }),
+        },
         output: vec!["ok".to_owned()],
         timeout_ms: None,
         safety,

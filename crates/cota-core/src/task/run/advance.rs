@@ -178,7 +178,7 @@ impl TaskRun {
         self.record(cx.now, TaskEvent::StepStarted { step: name.clone(), effect, query: query.clone(), speaker: speaker.clone() });
         if is_human {
             self.saved.effects += 1;
-            self.report(&name, &query);
+            self.report_question(&name, &query);
         } else if let Some(message_id) = self.message_of(effect) {
             self.issue(What::Step(place), Effect::Ask { agent, message_id, query, speaker }, timeout_ms);
         }
@@ -256,18 +256,23 @@ impl TaskRun {
 
     /// Tells the conversation that began the task of a step.
     pub(super) fn report(&mut self, step: &str, text: &str) {
-        self.tell(&format!("{}/{step}", self.key.id), text);
+        self.tell(&format!("{}/{step}", self.key.id), text, false);
+    }
+
+    /// Tells it what a person is asked.
+    fn report_question(&mut self, step: &str, query: &str) {
+        self.tell(&format!("{}/{step}", self.key.id), query, true);
     }
 
     /// Tells it of the end.
     pub(super) fn report_end(&mut self, text: &str) {
-        self.tell(&self.key.id.to_string(), text);
+        self.tell(&self.key.id.to_string(), text, true);
     }
 
-    fn tell(&mut self, id: &str, text: &str) {
+    fn tell(&mut self, id: &str, text: &str, for_bot: bool) {
         if let (Some(to), Ok(message_id)) = (self.board.report_to.clone(), MessageId::new(id)) {
             let text = cut(text, limits::MESSAGE_BYTES).to_owned();
-            self.issue(What::Report, Effect::Report { to, message_id, text }, REPORT_MS);
+            self.issue(What::Report, Effect::Report { to, message_id, text, for_bot }, REPORT_MS);
         }
     }
 
@@ -297,26 +302,27 @@ impl TaskRun {
         if self.board.report_to.is_none() || is_answered {
             return;
         }
-        let told: Vec<(String, String)> = self
+        let told: Vec<(String, String, bool)> = self
             .board
             .steps
             .iter()
             .filter_map(|step| {
                 let name = step.planned.source.name.clone();
+                let is_human = step.planned.is_human();
                 let text = match (&step.state, &step.error) {
-                    (StepState::Done, _) if !step.planned.is_human() => format!("{name}: {}", step.result),
-                    (StepState::Failed, Some(error)) => format!("{name} failed: {error}"),
-                    (StepState::Running(_), _) if step.planned.is_human() => step.query.clone(),
+                    (StepState::Done, _) if !is_human => format!("{name}: {}", step.result),
+                    (StepState::Failed, Some(error)) if !is_human => format!("{name} failed: {error}"),
+                    (StepState::Running(_), _) if is_human => step.query.clone(),
                     _ => return None,
                 };
-                Some((name, text))
+                Some((format!("{}/{name}", self.key.id), text, is_human))
             })
             .collect();
-        for (name, text) in told {
-            self.report(&name, &text);
+        for (id, text, for_bot) in told {
+            self.tell(&id, &text, for_bot);
         }
-        if let Some(end) = self.board.ended.clone() {
-            self.report_end(end.error.as_ref().unwrap_or(&end.result));
+        if let Some(end) = &self.board.ended {
+            self.report_end(&end.told());
         }
     }
 }

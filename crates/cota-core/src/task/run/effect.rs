@@ -32,6 +32,8 @@ pub enum Effect {
         message_id: MessageId,
         /// What is told.
         text: String,
+        /// Whether the conversation's bot is to do something about it. Else it is only shown.
+        for_bot: bool,
     },
 }
 

@@ -51,10 +51,11 @@ impl TaskRun {
         let Some(step) = self.board.steps.get(place) else { return };
         let retry = step.planned.source.retry.unwrap_or_default();
         let retry_at = (may_retry && step.tries < retry.attempts).then(|| self.backoff(cx.now, place, step.tries, retry));
-        let name = step.planned.source.name.clone();
+        let (name, is_human) = (step.planned.source.name.clone(), step.planned.is_human());
         let error = crate::task::template::cut(error, 1024).to_owned();
         self.record(cx.now, TaskEvent::StepFailed { step: name.clone(), error: error.clone(), retry_at, spent });
-        if retry_at.is_none() {
+        // What a person was asked was told under the same id.
+        if retry_at.is_none() && !is_human {
             self.report(&name, &format!("{name} failed: {error}"));
         }
     }
@@ -116,13 +117,10 @@ impl TaskRun {
 
     pub(super) fn end(&mut self, cx: Cx<'_>, outcome: Ending, error: Option<String>) {
         let result = self.board.result();
-        let told = match (&error, result.is_empty()) {
-            (Some(error), _) => error.clone(),
-            (None, true) => format!("{outcome:?}").to_lowercase(),
-            (None, false) => result.clone(),
-        };
         self.record(cx.now, TaskEvent::Ended { outcome, result, error });
-        self.report_end(&told);
+        if let Some(end) = &self.board.ended {
+            self.report_end(&end.told());
+        }
     }
 
     /// Gives up whatever passed its deadline.

@@ -232,15 +232,15 @@ fn the_conversation_that_began_a_task_hears_of_each_step_and_of_the_end() {
     let steps = vec![step("a", "ana", Some("x"), &[])];
     let mut stage = Stage::begin(static_task(steps), Start { input: String::new(), report_to: Some(to) });
     stage.says("ana", "42");
-    let told: Vec<(String, String)> = stage
+    let told: Vec<(String, String, bool)> = stage
         .asked
         .iter()
         .filter_map(|(_, effect)| match effect {
-            Effect::Report { message_id, text, .. } => Some((message_id.to_string(), text.clone())),
+            Effect::Report { message_id, text, for_bot, .. } => Some((message_id.to_string(), text.clone(), *for_bot)),
             Effect::Ask { .. } | Effect::Plan { .. } => None,
         })
         .collect();
-    assert_eq!(told, [("t1/a".to_owned(), "a: 42".to_owned()), ("t1".to_owned(), "42".to_owned())]);
+    assert_eq!(told, [("t1/a".to_owned(), "a: 42".to_owned(), false), ("t1".to_owned(), "42".to_owned(), true)]);
     assert_eq!(stage.over, None, "it is over only once that is told");
     for (id, _) in std::mem::take(&mut stage.asked) {
         stage.outcome(id, Ok(crate::task::Completed::Reported));

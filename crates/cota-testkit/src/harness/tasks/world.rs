@@ -33,6 +33,8 @@ pub struct TaskWorld {
     processes: u32,
     /// Each message that an agent was sent, with the step and the try that it is for.
     asked: BTreeMap<MessageId, (String, u16)>,
+    /// What the conversation that began the task was told, by the message's id, and whether its bot is to answer.
+    told: BTreeMap<MessageId, (String, bool)>,
     /// Messages that an agent has not answered.
     open: BTreeMap<MessageId, String>,
     parked: Option<Timestamp>,
@@ -108,6 +110,7 @@ impl TaskWorld {
             durable: Board::default(),
             processes: 0,
             asked: BTreeMap::new(),
+            told: BTreeMap::new(),
             open: BTreeMap::new(),
             parked: None,
             polls: 0,
@@ -115,7 +118,12 @@ impl TaskWorld {
     }
 
     fn start(&mut self) {
-        let start = Message::Start(Start { input: "the job".to_owned(), report_to: None });
+        let report_to = (self.tape.below(2) == 1).then(|| ConversationKey {
+            bot: BotName::new("host").expect("a name"),
+            id: ConversationId::new("c").expect("an id"),
+            ..self.key.clone()
+        });
+        let start = Message::Start(Start { input: "the job".to_owned(), report_to });
         self.send(start_id().expect("an id"), start);
     }
 
@@ -236,7 +244,16 @@ impl TaskWorld {
 
     /// An agent hears a message: the first time it does the work, again it only says what it said.
     fn perform(&mut self, issued: Issued<Effect>) {
-        let Effect::Ask { agent, message_id, query, .. } = &issued.effect else { panic!("a static plan only asks agents") };
+        let (agent, message_id, query) = match &issued.effect {
+            Effect::Ask { agent, message_id, query, .. } => (agent, message_id, query),
+            Effect::Report { message_id, text, for_bot, .. } => {
+                let told = (text.clone(), *for_bot);
+                let known = self.told.entry(message_id.clone()).or_insert_with(|| told.clone());
+                assert_eq!(*known, told, "{message_id} tells two things");
+                return self.driving.as_mut().expect("somebody drives").effects.push(issued);
+            }
+            Effect::Plan { .. } => panic!("a static plan asks no planner"),
+        };
         let durable = &self.durable;
         let step = durable.steps().iter().find(|step| step.state == StepState::Running(issued.id.0));
         let step = step.expect("a step is asked of its agent only once its beginning is durable");
@@ -275,10 +292,14 @@ impl TaskWorld {
         }
         let which = self.tape.below(driving.effects.len());
         let issued = driving.effects.remove(which);
-        let Effect::Ask { message_id, .. } = &issued.effect else { panic!("a static plan only asks agents") };
-        let (step, tries) = self.asked[message_id].clone();
-        self.open.remove(message_id);
-        let result = Ok(Completed::Answered { said: self.drawn.answer(&step, tries), spent: Spent { llm_calls: 1, tokens: 0 } });
+        let result = match &issued.effect {
+            Effect::Ask { message_id, .. } => {
+                let (step, tries) = self.asked[message_id].clone();
+                self.open.remove(message_id);
+                Ok(Completed::Answered { said: self.drawn.answer(&step, tries), spent: Spent { llm_calls: 1, tokens: 0 } })
+            }
+            Effect::Report { .. } | Effect::Plan { .. } => Ok(Completed::Reported),
+        };
         let input = Input::Outcome { id: issued.id, attempt: issued.attempt, result };
         driving.run.handle(&drawn.task, input.clone(), now).expect("an outcome");
         driving.late.push(input);
@@ -363,6 +384,26 @@ impl TaskWorld {
         panic!("the task does not come to its end: {:?}", self.durable.report(self.key.id.clone()));
     }
 
+    /// Whoever began the task has heard of each step that an agent came to an end with, and of the end; of a question unless it was
+    /// answered before anybody could be told.
+    fn check_told(&self, board: &Board) {
+        let mut due = BTreeMap::from([(self.key.id.to_string(), true)]);
+        let mut asked = BTreeMap::new();
+        for step in board.steps() {
+            let id = format!("{}/{}", self.key.id, step.planned.source.name);
+            if step.planned.is_human() {
+                asked.insert(id, true);
+            } else if matches!(step.state, StepState::Done | StepState::Failed) {
+                due.insert(id, false);
+            }
+        }
+        let told = self.told.iter().map(|(id, (_, for_bot))| (id.to_string(), *for_bot));
+        let told: BTreeMap<String, bool> = told.filter(|(id, _)| !asked.contains_key(id)).collect();
+        assert_eq!(told, due);
+        let questions = self.told.iter().filter(|(id, _)| asked.contains_key(&id.to_string()));
+        assert!(questions.into_iter().all(|(_, (_, for_bot))| *for_bot), "a question is for the bot");
+    }
+
     fn check(&self) {
         let mut board = Board::default();
         self.events().iter().for_each(|event| board.apply(event));
@@ -386,6 +427,9 @@ impl TaskWorld {
             (false, true) => State::Failed,
         };
         assert_eq!(report.state, state);
+        if board.reports() {
+            self.check_told(&board);
+        }
         let tries: BTreeSet<&(String, u16)> = self.asked.values().collect();
         assert_eq!(tries.len(), self.asked.len(), "a try was asked twice");
         assert_eq!(report.steps.len(), self.fates.len());
