@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use cota_config::{Diagnostic, LoadedTask, Severity};
+use cota_config::{Diagnostic, Severity};
 
 use crate::failure::Failure;
-use crate::native::{BotPath, Folders, OpenBotsError, Opened, ReadError, TaskPath};
+use crate::native::{BotPath, Folders, OpenBotsError, OpenTaskError, Opened, OpenedTask, ReadError, TaskFolders, TaskPath};
 use crate::output::{Paint, tell};
 
 /// The bots at these places; at none, those in the working directory.
@@ -43,17 +43,16 @@ pub(crate) fn find_one(place: &Path) -> Result<BotPath, Failure> {
     }
 }
 
-/// Loads a task. What is wrong with it is told on standard error.
-pub(crate) fn load_task(path: &TaskPath) -> Result<LoadedTask, Failure> {
-    let loaded = path.load()?;
-    for diagnostic in placed_in(path.path(), &loaded.diagnostics).iter().filter(|diagnostic| diagnostic.severity != Severity::Notice) {
-        tell(format_args!("{diagnostic}\n"));
+/// Loads tasks and their agents. What is wrong with each is passed to `tell`.
+pub(crate) fn open_tasks(paths: Vec<TaskPath>, tell: Tell) -> Result<(TaskFolders, Vec<OpenedTask>), Failure> {
+    let (folders, opened) = TaskFolders::open(paths).map_err(|error| {
+        tell_problems_of_task(&error, tell);
+        Failure::input(error.to_string())
+    })?;
+    for OpenedTask { path, diagnostics, .. } in &opened {
+        tell(path.path(), diagnostics);
     }
-    if loaded.task.is_some() {
-        return Ok(loaded);
-    }
-    let summary = cota_config::summary(&loaded.diagnostics);
-    Err(Failure::input(format!("the task at {} does not load: {summary}", path.path().display())))
+    Ok((folders, opened))
 }
 
 /// Loads bots to talk to. What is wrong with each is passed to `tell`.
@@ -63,24 +62,24 @@ pub(crate) fn open(paths: Vec<BotPath>, tell: Tell) -> Result<(Folders, Vec<Open
         failure(&error)
     })?;
     for Opened { path, diagnostics, .. } in &opened {
-        tell(path, diagnostics);
+        tell(path.path(), diagnostics);
     }
     Ok((folders, opened))
 }
 
-/// Tells what is wrong with a bot.
-pub(crate) type Tell = fn(&BotPath, &[Diagnostic]);
+/// Tells what is wrong with the bot or the task at a place.
+pub(crate) type Tell = fn(&Path, &[Diagnostic]);
 
 /// Tells the warnings and errors of a bot on standard error.
-pub(crate) fn tell_diagnostics(path: &BotPath, diagnostics: &[Diagnostic]) {
-    for diagnostic in placed(path, diagnostics).iter().filter(|diagnostic| diagnostic.severity != Severity::Notice) {
+pub(crate) fn tell_diagnostics(path: &Path, diagnostics: &[Diagnostic]) {
+    for diagnostic in placed_in(path, diagnostics).iter().filter(|diagnostic| diagnostic.severity != Severity::Notice) {
         tell(format_args!("{diagnostic}\n"));
     }
 }
 
 /// Logs the warnings and errors of a bot, for programs that read a log line by line.
-pub(crate) fn log_diagnostics(path: &BotPath, diagnostics: &[Diagnostic]) {
-    for Diagnostic { severity, code, file, line, column, message, snippet: _, help } in placed(path, diagnostics) {
+pub(crate) fn log_diagnostics(path: &Path, diagnostics: &[Diagnostic]) {
+    for Diagnostic { severity, code, file, line, column, message, snippet: _, help } in placed_in(path, diagnostics) {
         match severity {
             Severity::Error => tracing::error!(code, file, line, column, help, "{message}"),
             Severity::Warning => tracing::warn!(code, file, line, column, help, "{message}"),
@@ -92,8 +91,16 @@ pub(crate) fn log_diagnostics(path: &BotPath, diagnostics: &[Diagnostic]) {
 /// Tells what is wrong with the bot that cannot be served, where it is the bot that is at fault.
 pub(crate) fn tell_problems(error: &OpenBotsError, tell: Tell) {
     match error {
-        OpenBotsError::Broken { path, diagnostics } => tell(path, diagnostics),
+        OpenBotsError::Broken { path, diagnostics } => tell(path.path(), diagnostics),
         OpenBotsError::Read(_) | OpenBotsError::SameName { .. } => {}
+    }
+}
+
+/// Tells what is wrong with the task that cannot be served, where it is the task that is at fault.
+pub(crate) fn tell_problems_of_task(error: &OpenTaskError, tell: Tell) {
+    match error {
+        OpenTaskError::Broken { path, diagnostics } => tell(path.path(), diagnostics),
+        OpenTaskError::Read(_) => {}
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) fn checked(bot: &BotPath, done: &str) -> Result<(Bundle, Bot), Failur
     let (files, name) = (bot.files()?, bot.folder_name());
     let options = Options { target: Target::Edge, variables_may_come_later: true, ..Options::new(&name) };
     let loaded = cota_config::load(&files, &|_| None, &options);
-    bots::tell_diagnostics(bot, &loaded.diagnostics);
+    bots::tell_diagnostics(bot.path(), &loaded.diagnostics);
     match loaded.bot {
         Some(bot) => Ok((Bundle::of(&files, &name), bot)),
         None => {

@@ -4,10 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cota_config::{LoadedTask, StoreChoice};
+use cota_config::StoreChoice;
 use cota_driver::host::Host;
 use cota_driver::ports::Bots;
-use cota_driver::task::Company;
 use cota_effects::StandardEffects;
 use cota_gateway::limits::{Limiter, Metered};
 use cota_gateway::{Access, Options};
@@ -23,7 +22,10 @@ use crate::bots::Tell;
 use crate::failure::Failure;
 use crate::identity::IdentitySettings;
 use crate::limits::LimitSettings;
-use crate::native::{Folders, LazyHttp, Opened, Reload, Scripts, StorePlace, TokioClock, allow_open_files, unique_holder};
+use crate::native::{
+    Folders, LazyHttp, Opened, OpenedTask, Reload, Scripts, StorePlace, TaskFolders, TaskReload, TokioClock, allow_open_files,
+    unique_holder,
+};
 use crate::output::{FORMATS, Format, print_line};
 use crate::{bots, log, published, server, talk};
 
@@ -130,11 +132,12 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     log::begin(level, format);
     let settings = Settings::of(arguments, format)?;
     let (tasks, places) = bots::split_tasks(arguments.paths());
-    let tasks = tasks.iter().map(bots::load_task).collect::<Result<Vec<_>, _>>()?;
-    let found = if tasks.is_empty() || !places.is_empty() { bots::find(&places)? } else { Vec::new() };
+    let (tasks, opened_tasks) = bots::open_tasks(tasks, settings.tell)?;
+    let found = if opened_tasks.is_empty() || !places.is_empty() { bots::find(&places)? } else { Vec::new() };
     let (folders, opened) = bots::open(found, settings.tell)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| talk::no_runtime(&error))?;
-    runtime.block_on(serve(settings, Arc::new(folders), &opened, tasks))
+    let chosen = store_of(&opened, &opened_tasks);
+    runtime.block_on(serve(settings, Arc::new(folders), Arc::new(tasks), chosen))
 }
 
 impl Settings {
@@ -156,14 +159,14 @@ impl Settings {
     }
 }
 
-async fn serve(settings: Settings, folders: Arc<Folders>, opened: &[Opened], tasks: Vec<LoadedTask>) -> Result<(), Failure> {
+async fn serve(settings: Settings, folders: Arc<Folders>, tasks: Arc<TaskFolders>, chosen: StorePlace) -> Result<(), Failure> {
     let signals = count_signals()?;
     allow_open_files();
-    let place = settings.store.unwrap_or_else(|| store_of(opened));
+    let place = settings.store.unwrap_or(chosen);
     let (clock, holder) = (TokioClock::new(), unique_holder());
     let store = place.open(settings.durability, &holder).map_err(|error| Failure::service(error.to_string()))?;
     place.prepare(settings.create_table, &store).await.map_err(|error| Failure::service(error.to_string()))?;
-    let scripts = Arc::new(Scripts::new(Arc::clone(&folders)).guarded());
+    let scripts = Arc::new(Scripts::new(Arc::clone(&folders) as _).and(Arc::clone(&tasks) as _).guarded());
     let http = Arc::<LazyHttp>::default();
     let is_private = is_loopback(&settings.host);
     let limiter = Limiter::new(settings.limits.limits(is_private), Arc::clone(&store.ledger), Arc::new(clock));
@@ -175,7 +178,7 @@ async fn serve(settings: Settings, folders: Arc<Folders>, opened: &[Opened], tas
         None => None,
     };
     let bots: Arc<dyn Bots> = published.clone().map_or_else(|| Arc::clone(&folders) as _, |published| published as _);
-    let company = Arc::new(Company::new(bots, tasks.into_iter().filter_map(LoadedTask::into_staff)));
+    let company = Arc::new(tasks.beside(bots));
     let host = talk::host(Arc::clone(&company) as _, metered, clock, store.conversations, holder.clone());
 
     let listener = server::bind(&settings.host, settings.port).await.map_err(|error| Failure::service(error.to_string()))?;
@@ -190,10 +193,11 @@ async fn serve(settings: Settings, folders: Arc<Folders>, opened: &[Opened], tas
     let address_header = settings.limits.address_header;
     let options = Options { access: access.clone(), hosts, limiter, address_header, ..Options::new(Arc::new(clock), holder.0) };
     tokio::spawn(look_for_keys(access));
-    match published {
-        Some(published) => tokio::spawn(published::keep_fresh(published)),
-        None => tokio::spawn(keep_fresh(folders, effects, settings.tell)),
-    };
+    let folders = if published.is_some() { None } else { Some(folders) };
+    if let Some(published) = published {
+        tokio::spawn(published::keep_fresh(published));
+    }
+    tokio::spawn(keep_fresh(Arc::new(OnDisk { folders, tasks, effects, tell: settings.tell })));
     tokio::spawn(take_up(Arc::clone(&host)));
     tokio::select! {
         () = server::serve(listener, host, options, after(signals.clone(), 1)) => Ok(()),
@@ -201,10 +205,12 @@ async fn serve(settings: Settings, folders: Arc<Folders>, opened: &[Opened], tas
     }
 }
 
-/// Where the first bot that says so wants conversations kept.
-fn store_of(opened: &[Opened]) -> StorePlace {
-    let chosen = opened.iter().find_map(|bot| match &bot.store {
-        StoreChoice::Sqlite(path) => Some(StorePlace::Sqlite(bot.path.path().join(path))),
+/// Where the first bot that says so, or else the first task, wants conversations kept.
+fn store_of(bots: &[Opened], tasks: &[OpenedTask]) -> StorePlace {
+    let bots = bots.iter().map(|bot| (bot.path.path(), &bot.store));
+    let mut choices = bots.chain(tasks.iter().map(|task| (task.path.path(), &task.store)));
+    let chosen = choices.find_map(|(folder, store)| match store {
+        StoreChoice::Sqlite(path) => Some(StorePlace::Sqlite(folder.join(path))),
         StoreChoice::Default => None,
     });
     chosen.unwrap_or_default()
@@ -252,29 +258,58 @@ async fn look_for_keys(access: Access) {
     }
 }
 
+/// What is served from folders.
+struct OnDisk {
+    /// Where no published versions are served.
+    folders: Option<Arc<Folders>>,
+    tasks: Arc<TaskFolders>,
+    effects: Arc<StandardEffects>,
+    tell: Tell,
+}
+
 /// Gets the bots ready to answer, and serves what changes on disk.
-async fn keep_fresh(folders: Arc<Folders>, effects: Arc<StandardEffects>, tell: Tell) {
-    let (bots, ready) = (folders.all(), Arc::clone(&effects));
-    let mut looked = tokio::task::spawn_blocking(move || bots.iter().for_each(|bot| ready.warm(bot)));
+async fn keep_fresh(on_disk: Arc<OnDisk>) {
+    let first = Arc::clone(&on_disk);
+    let mut looked = tokio::task::spawn_blocking(move || first.warm());
     // A look that panics is logged by the panic itself, and is the last one.
     while looked.await.is_ok() {
         tokio::time::sleep(LOOK).await;
-        let (folders, effects) = (Arc::clone(&folders), Arc::clone(&effects));
-        looked = tokio::task::spawn_blocking(move || look(&folders, &effects, tell));
+        let on_disk = Arc::clone(&on_disk);
+        looked = tokio::task::spawn_blocking(move || on_disk.look());
     }
 }
 
-fn look(folders: &Folders, effects: &StandardEffects, tell: Tell) {
-    for (path, reload) in folders.reload(&|bot| effects.warm(bot)) {
-        let folder = path.path().display();
-        match reload {
-            Reload::Swapped { bot, diagnostics } => {
-                tell(&path, &diagnostics);
-                tracing::info!(bot = bot.name(), %folder, "a changed bot is served from now on");
+impl OnDisk {
+    fn warm(&self) {
+        let bots = self.folders.iter().flat_map(|folders| folders.all());
+        bots.chain(self.tasks.agents()).for_each(|bot| self.effects.warm(&bot));
+    }
+
+    fn look(&self) {
+        for (path, reload) in self.folders.iter().flat_map(|folders| folders.reload(&|bot| self.effects.warm(bot))) {
+            let folder = path.path().display();
+            match reload {
+                Reload::Swapped { bot, diagnostics } => {
+                    (self.tell)(path.path(), &diagnostics);
+                    tracing::info!(bot = bot.name(), %folder, "a changed bot is served from now on");
+                }
+                Reload::Refused { error } => {
+                    bots::tell_problems(&error, self.tell);
+                    tracing::error!(%folder, %error, "a change is not served: the bot as it was goes on");
+                }
             }
-            Reload::Refused { error } => {
-                bots::tell_problems(&error, tell);
-                tracing::error!(%folder, %error, "a change is not served: the bot as it was goes on");
+        }
+        for (path, reload) in self.tasks.reload(&|bot| self.effects.warm(bot)) {
+            let folder = path.path().display();
+            match reload {
+                TaskReload::Swapped { diagnostics } => {
+                    (self.tell)(path.path(), &diagnostics);
+                    tracing::info!(%folder, "a changed task is served from now on");
+                }
+                TaskReload::Refused { error } => {
+                    bots::tell_problems_of_task(&error, self.tell);
+                    tracing::error!(%folder, %error, "a change is not served: the task as it was goes on");
+                }
             }
         }
     }

@@ -64,7 +64,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folders = Arc::new(folders);
     let (clock, holder) = (TokioClock::new(), unique_holder());
     let store = place.open(Durability::Normal, &holder).map_err(|error| Failure::service(error.to_string()))?.conversations;
-    let scripts = Arc::new(Scripts::new(Arc::clone(&folders)).guarded());
+    let scripts = Arc::new(Scripts::new(Arc::clone(&folders) as _).guarded());
     let effects = Arc::new(StandardEffects::with_scripts(Arc::<LazyHttp>::default(), Arc::new(clock), scripts));
     let runtime = talk::runtime()?;
     let talk = runtime.block_on(async {
@@ -125,7 +125,7 @@ impl Shell {
     fn take_changes(&self) {
         for (path, reload) in self.folders.reload(&|bot| self.effects.warm(bot)) {
             match reload {
-                Reload::Swapped { diagnostics, .. } => bots::tell_diagnostics(&path, &diagnostics),
+                Reload::Swapped { diagnostics, .. } => bots::tell_diagnostics(path.path(), &diagnostics),
                 Reload::Refused { error } => {
                     bots::tell_problems(&error, bots::tell_diagnostics);
                     tell(format_args!("error: {error}; the bot as it was goes on"));

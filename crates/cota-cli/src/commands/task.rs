@@ -11,7 +11,7 @@ use cota_core::ids::{BotName, ConversationKey, MessageId, SenderId};
 use cota_core::task::{Board, Message, Report, SENDER, Start, State, StepReport, answer_id, start_id};
 use cota_driver::host::{Conversations as _, Host, SendError, Update};
 use cota_driver::store::NewMessage;
-use cota_driver::task::{self, Company};
+use cota_driver::task;
 use cota_effects::StandardEffects;
 use cota_store_sqlite::Durability;
 use futures_util::StreamExt as _;
@@ -20,7 +20,7 @@ use tracing::level_filters::LevelFilter;
 use super::Command;
 use crate::arguments::{Arguments, Takes};
 use crate::failure::Failure;
-use crate::native::{Folders, LazyHttp, Scripts, StorePlace, TaskPath, TokioClock, unique_holder};
+use crate::native::{LazyHttp, Scripts, StorePlace, TaskPath, TokioClock, unique_holder};
 use crate::output::{FORMATS, Format, Paint, print, print_json, print_line, tell};
 use crate::{bots, log, talk};
 
@@ -65,22 +65,22 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let place = words.next().map_or_else(|| PathBuf::from("."), PathBuf::from);
     let path = TaskPath::at(&place).ok_or_else(|| Failure::input(format!("{} is no task: it has no task.yml", place.display())))?;
-    let loaded = bots::load_task(&path)?;
-    let name = loaded.task.as_ref().map(|task| task.name.clone()).ok_or_else(|| Failure::input("the task does not load"))?;
-    let chosen = match &loaded.store {
+    let (tasks, opened) = bots::open_tasks(vec![path.clone()], bots::tell_diagnostics)?;
+    let opened = opened.into_iter().next().ok_or_else(|| Failure::input("the task does not load"))?;
+    let chosen = match &opened.store {
         StoreChoice::Sqlite(file) => StorePlace::Sqlite(path.path().join(file)),
         StoreChoice::Default => StorePlace::default(),
     };
     let place = arguments.store()?.unwrap_or(chosen);
-    let (folders, _) = bots::open(Vec::new(), bots::tell_diagnostics)?;
-    let folders: Arc<Folders> = Arc::new(folders);
+    let (no_bots, _) = bots::open(Vec::new(), bots::tell_diagnostics)?;
+    let tasks = Arc::new(tasks);
     let (clock, holder) = (TokioClock::new(), unique_holder());
     let store = place.open(Durability::Normal, &holder).map_err(|error| Failure::service(error.to_string()))?.conversations;
-    let scripts = Arc::new(Scripts::new(Arc::clone(&folders)));
+    let scripts = Arc::new(Scripts::new(Arc::clone(&tasks) as _).guarded());
     let effects = Arc::new(StandardEffects::with_scripts(Arc::<LazyHttp>::default(), Arc::new(clock), scripts));
-    let company = Arc::new(Company::new(folders as _, loaded.into_staff()));
+    let company = Arc::new(tasks.beside(Arc::new(no_bots)));
     let id = arguments.option("task-id").map_or_else(|| made_up_id(&holder.0), str::to_owned);
-    let key = task_key(&name, &id)?;
+    let key = task_key(&opened.name, &id)?;
     let answers = answers(arguments)?;
     let input = arguments.option("input").unwrap_or_default().to_owned();
     talk::runtime()?.block_on(async {

@@ -47,6 +47,13 @@ pub enum ReadError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stamp(BTreeMap<PathBuf, (u64, Option<SystemTime>)>);
 
+impl Stamp {
+    pub(super) fn of(paths: Vec<PathBuf>) -> Self {
+        let of = |path: PathBuf| fs::metadata(&path).ok().map(|meta| (path, (meta.len(), meta.modified().ok())));
+        Self(paths.into_iter().filter_map(of).collect())
+    }
+}
+
 impl BotPath {
     /// The bots at a place: the one that it is, or every one in a folder of it.
     ///
@@ -114,9 +121,7 @@ impl BotPath {
     }
 
     pub(super) fn stamp(&self) -> Stamp {
-        let paths = if self.0.is_file() { vec![self.0.clone()] } else { self.paths().unwrap_or_default() };
-        let of = |path: PathBuf| fs::metadata(&path).ok().map(|meta| (path, (meta.len(), meta.modified().ok())));
-        Stamp(paths.into_iter().filter_map(of).collect())
+        Stamp::of(if self.0.is_file() { vec![self.0.clone()] } else { self.paths().unwrap_or_default() })
     }
 
     /// The YAML files of the folder itself, and of the folders that hold dialogues and tests.

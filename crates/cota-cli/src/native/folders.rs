@@ -8,6 +8,7 @@ use cota_core::ids::{BotDigest, BotName};
 use cota_driver::ports::Bots;
 
 use super::bot_path::{BotPath, ReadError, Stamp};
+use super::scripts::Homes;
 
 /// Earlier versions that are kept for runs that are pinned to them.
 const MOST_EARLIER: usize = 64;
@@ -115,13 +116,6 @@ impl Folders {
         changed.filter_map(|(path, stamp)| self.reload_one(&path, stamp, prepare).map(|reload| (path, reload))).collect()
     }
 
-    /// The folder of a bot, where it has one.
-    #[must_use]
-    pub fn folder(&self, name: &BotName) -> Option<PathBuf> {
-        self.read(|shelf| shelf.bots.iter().find(|shelved| shelved.name == *name).map(|shelved| shelved.path.path().to_owned()))
-            .filter(|path| path.is_dir())
-    }
-
     /// Every bot as it is now, in order.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Bot>> {
@@ -173,6 +167,13 @@ impl Shelf {
             self.earlier.pop_front();
         }
         Ok(Some(bot))
+    }
+}
+
+impl Homes for Folders {
+    fn folder(&self, bot: &BotName) -> Option<PathBuf> {
+        self.read(|shelf| shelf.bots.iter().find(|shelved| shelved.name == *bot).map(|shelved| shelved.path.path().to_owned()))
+            .filter(|path| path.is_dir())
     }
 }
 

@@ -8,6 +8,7 @@ mod open_files;
 mod place;
 mod scripts;
 mod store;
+mod task_folders;
 mod tasks;
 
 pub use cota_native::{KeySetAt, LazyHttp, SystemChance, TokioClock, TokioSpawn, unique_holder};
@@ -16,6 +17,7 @@ pub use bot_path::{BotPath, ReadError};
 pub use folders::{Folders, OpenBotsError, Opened, Reload};
 pub use open_files::allow_open_files;
 pub(crate) use place::open_place;
-pub use scripts::Scripts;
+pub use scripts::{Homes, Scripts};
 pub use store::{OpenStoreError, StorePlace, Stores};
+pub use task_folders::{BotsAndTasks, OpenTaskError, OpenedTask, TaskFolders, TaskReload};
 pub use tasks::TaskPath;

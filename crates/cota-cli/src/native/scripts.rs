@@ -12,22 +12,33 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
-use super::Folders;
-
 /// Runs the scripts in bot folders. Each is the head of a process group of its own, so that its children end with it.
 ///
 /// A script gets its form's slots as JSON on its standard input. What it writes to its standard error goes where that of this
 /// process goes: it is for the author, not for the conversation.
 pub struct Scripts {
-    folders: Arc<Folders>,
+    homes: Vec<Arc<dyn Homes>>,
     is_guarded: bool,
+}
+
+/// Where bots' scripts are.
+pub trait Homes: Send + Sync {
+    /// The folder of a bot, where it has one.
+    fn folder(&self, bot: &BotName) -> Option<PathBuf>;
 }
 
 impl Scripts {
     /// For the bots of these folders.
     #[must_use]
-    pub fn new(folders: Arc<Folders>) -> Self {
-        Self { folders, is_guarded: false }
+    pub fn new(homes: Arc<dyn Homes>) -> Self {
+        Self { homes: vec![homes], is_guarded: false }
+    }
+
+    /// And for those of others.
+    #[must_use]
+    pub fn and(mut self, homes: Arc<dyn Homes>) -> Self {
+        self.homes.push(homes);
+        self
     }
 
     /// On Linux, scripts end with this process even where it is killed. For the `cota` command alone, which is their guard.
@@ -37,7 +48,7 @@ impl Scripts {
     }
 
     fn command(&self, script: &ScriptRun) -> Result<Command, EffectError> {
-        let folder = BotName::new(script.bot.as_str()).ok().and_then(|name| self.folders.folder(&name));
+        let folder = BotName::new(script.bot.as_str()).ok().and_then(|name| self.homes.iter().find_map(|homes| homes.folder(&name)));
         let folder = folder.ok_or_else(|| rejected("the bot has no folder with scripts"))?;
         let program = folder.join(&script.path);
         // A relative path would be looked up in the new working directory, on some systems.
@@ -151,7 +162,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::native::BotPath;
+    use crate::native::{BotPath, Folders};
 
     /// Only catches a hang.
     const LIMIT: Duration = Duration::from_secs(60);

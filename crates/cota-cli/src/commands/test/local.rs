@@ -31,7 +31,7 @@ pub(super) struct Local {
 impl Local {
     pub(super) fn new(folders: Folders, bot: BotName) -> Self {
         let (folders, clock) = (Arc::new(folders), TokioClock::new());
-        let scripts = Arc::new(Scripts::new(Arc::clone(&folders)).guarded());
+        let scripts = Arc::new(Scripts::new(Arc::clone(&folders) as _).guarded());
         let effects = Arc::new(StandardEffects::with_scripts(Arc::<LazyHttp>::default(), Arc::new(clock), scripts));
         Self { folders, bot, clock, effects, holder: unique_holder() }
     }

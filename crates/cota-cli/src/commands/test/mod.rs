@@ -91,7 +91,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn read(bot: &BotPath) -> Result<Vec<ConversationTest>, Failure> {
     let (tests, diagnostics) = cota_config::tests::read(&bot.files()?);
-    bots::tell_diagnostics(bot, &diagnostics);
+    bots::tell_diagnostics(bot.path(), &diagnostics);
     if diagnostics.iter().any(cota_config::Diagnostic::is_error) {
         return Err(Failure::input(format!("the tests of {} cannot be read", bot.path().display())));
     }
