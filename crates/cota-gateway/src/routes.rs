@@ -36,7 +36,7 @@ pub(crate) fn table() -> Vec<(&'static str, MethodRouter<Gateway>)> {
         ("/get/conversations/{id}/tracker", get(tracker_routes::show_tracker)),
         ("/get/latest/utter/conversations", get(tracker_routes::list_latest)),
         ("/get/history/message/conversation/{id}", get(tracker_routes::list_history)),
-        ("/v1/tasks", post(tasks::start)),
+        ("/v1/tasks", get(tasks::list).post(tasks::start)),
         ("/v1/tasks/{id}", get(tasks::show)),
         ("/v1/tasks/{id}/steps/{step}", post(tasks::answer)),
         ("/v1/tasks/{id}/cancel", post(tasks::cancel)),

@@ -1,4 +1,4 @@
-//! `cota bundle`: a bot as one JSON file.
+//! `cota bundle`: a bot, or a task with its agents, as one JSON file.
 
 use std::fs;
 use std::path::Path;
@@ -10,17 +10,17 @@ use super::Command;
 use crate::arguments::{Arguments, Takes};
 use crate::bots;
 use crate::failure::Failure;
-use crate::native::BotPath;
+use crate::native::{BotPath, TaskPath};
 use crate::output::print_line;
 
 pub(super) const COMMAND: Command = Command {
     name: "bundle",
-    summary: "write a bot as one validated JSON file",
+    summary: "write a bot or a task as one validated JSON file",
     help: "\
 Usage: cota bundle [BOT] -o FILE
 
-Checks a bot (default: the working directory) and writes it as one JSON file, the form in which Lambda and Workers load
-it. Variables such as ${OPENAI_API_KEY} stay as they are and are filled in where the bot runs.
+Checks a bot (default: the working directory), or a task and its agents, and writes it as one JSON file, the form in
+which Lambda and Workers load it. Variables such as ${OPENAI_API_KEY} stay as they are and are filled in where it runs.
 
   -o, --output FILE  where to write it; an older bundle there is replaced
 ",
@@ -30,10 +30,26 @@ it. Variables such as ${OPENAI_API_KEY} stay as they are and are filled in where
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let output = arguments.option("output").map(Path::new).ok_or_else(|| Failure::usage("name the file to write: -o FILE"))?;
-    let (bundle, _) = checked(&bots::find_one(&arguments.folder())?, "written")?;
+    let folder = arguments.folder();
+    let bundle = match TaskPath::at(&folder) {
+        Some(task) => checked_task(&task)?,
+        None => checked(&bots::find_one(&folder)?, "written")?.0,
+    };
     let text = bundle.to_json();
     fs::write(output, &text).map_err(|error| Failure::service(format!("cannot write {}: {error}", output.display())))?;
     print_line(format_args!("{}: {} bytes, digest {}", output.display(), text.len(), bundle.digest().0))
+}
+
+fn checked_task(task: &TaskPath) -> Result<Bundle, Failure> {
+    let (files, name) = (task.files()?, task.name());
+    let options = Options { target: Target::Edge, variables_may_come_later: true, ..Options::new(&name) };
+    let loaded = cota_config::load_task(&files, &|_| None, &options);
+    bots::tell_diagnostics(task.path(), &loaded.diagnostics);
+    if loaded.task.is_some() {
+        return Ok(Bundle::of_task(&files, &name));
+    }
+    let summary = cota_config::summary(&loaded.diagnostics);
+    Err(Failure::input(format!("no bundle was written, because the task does not load: {summary}")))
 }
 
 /// A bot's bundle and the bot that it is, if that loads where bundles are served; `done` says what else is not done.

@@ -45,6 +45,24 @@ fn a_bundle_that_was_changed_is_refused() {
 }
 
 #[test]
+fn a_bundle_of_a_task_holds_its_agents() {
+    let home = Home::new();
+    let trip = format!("{}/trip", crate::support::examples());
+    let written = home.cota(&["bundle", &trip, "-o", "trip.json"]);
+    assert_eq!(written.code, 0, "{}", written.stderr);
+    let bundle: serde_json::Value = serde_json::from_str(&home.read("trip.json")).unwrap();
+    let files = bundle["files"].as_object().unwrap();
+    for file in ["task.yml", "endpoints.yml", "agents/prices/endpoints.yml", "agents/writer/agent.yml", "agents/food/policy/talk.yml"] {
+        assert!(files.contains_key(file), "{file} is missing: {:?}", files.keys());
+    }
+    home.write("job/task.yml", "plans: [{name: a, agent: nobody, startquery: x}]\n");
+    let refused = home.cota(&["bundle", "job", "-o", "job.json"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("because the task does not load"), "{}", refused.stderr);
+    assert!(!home.path().join("job.json").exists());
+}
+
+#[test]
 fn the_examples_become_one_document_for_each_action() {
     let home = Home::with("weather");
     let called = home.cota(&["export", "-o", "documents"]);

@@ -2,8 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import axe from "axe-core";
-import { bot, closeBrowser, example, model, open, say, serve, shoot, until, wire, write } from "./support.mjs";
+import { PHONE, bot, closeBrowser, example, faults, model, open, say, serve, shoot, until, wire, write } from "./support.mjs";
 
 after(closeBrowser);
 
@@ -11,14 +10,6 @@ after(closeBrowser);
 const MOST_BYTES = 60_000;
 /** Milliseconds after which a paint hangs: how long it takes is told, and judged where nothing else runs. */
 const HANGS = 5_000;
-const PHONE = { viewport: { width: 390, height: 780 }, hasTouch: true, isMobile: true };
-
-/** What breaks one of axe's rules, best practices among them. */
-async function faults(page) {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-  return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.target} ${node.failureSummary}`).join("; ")}`);
-}
 
 async function talked(t, url, options) {
   const page = await open(t, url, options);

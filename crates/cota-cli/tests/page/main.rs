@@ -42,6 +42,11 @@ fn people_take_part_and_show_each_other_images() {
 }
 
 #[test]
+fn a_task_is_started_watched_answered_and_stopped() {
+    in_the_browser("task.test.mjs");
+}
+
+#[test]
 fn rasas_own_web_chat_talks_to_a_bot() {
     // Its script holds all that it needs, so what its package depends on is not installed.
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(RASA_WEBCHAT);

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import axe from "axe-core";
 import { chromium } from "playwright-core";
 
 const TESTS = path.dirname(fileURLToPath(import.meta.url));
@@ -57,7 +58,7 @@ export async function serve(t, bots, { store = "memory", port = 0, llm, secret }
   throw new Error("the server ended before it listened");
 }
 
-/** A model behind a real socket. `say(call)` gives the text; `hold()` stops each answer after some pieces until `go()`. */
+/** A model behind a real socket. `say(call)` gives the text; `hold()` stops each answer, a streamed one after some pieces, until `go()`. */
 export async function model(t, say) {
   let gate = Promise.resolve();
   let open = () => {};
@@ -72,6 +73,7 @@ export async function model(t, say) {
     const content = JSON.stringify(isChoice ? { thought: "words are next", action: "BotUtter" } : { thought: "they want words", text: say(prompt) });
     const usage = { prompt_tokens: 321, completion_tokens: 45, total_tokens: 366 };
     if (!stream) {
+      if (!isChoice) await gate;
       response.writeHead(200, { "content-type": "application/json" });
       response.end(JSON.stringify({ choices: [{ index: 0, message: { role: "assistant", content }, finish_reason: "stop" }], usage }));
       return;
@@ -206,6 +208,15 @@ export async function record(page) {
     const id = new URLSearchParams(location.hash.slice(1)).get("c");
     return (await (await fetch(`v1/conversations/${id}/events?limit=1000`)).json()).events;
   });
+}
+
+export const PHONE = { viewport: { width: 390, height: 780 }, hasTouch: true, isMobile: true };
+
+/** What breaks one of axe's rules, best practices among them. */
+export async function faults(page) {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.target} ${node.failureSummary}`).join("; ")}`);
 }
 
 export const shoot = (page, name) => page.screenshot({ path: path.join(screenshots, `${name}.png`) });

@@ -1,5 +1,7 @@
 //! The web page at `/`: a chat, and beside it why the bot does what it does.
 //!
+//! The task view beside it is loaded when it is wanted.
+//!
 //! The page is a client like any other: it speaks the WebSocket's frames, and reads the record of a conversation over HTTP. It
 //! is plain files that are compiled in, so that it needs no build, no folder and no network.
 
@@ -46,6 +48,15 @@ const PARTS: [Asset; 12] = [
     Asset { name: "words.js", content_type: SCRIPT, text: include_str!("assets/words.js") },
 ];
 
+/// What it loads from there once somebody wants a task: the chat is there at once, whatever tasks take.
+const TASK_VIEW: [Asset; 5] = [
+    Asset { name: "task.css", content_type: CSS, text: include_str!("assets/task.css") },
+    Asset { name: "task.js", content_type: SCRIPT, text: include_str!("assets/task.js") },
+    Asset { name: "task-graph.js", content_type: SCRIPT, text: include_str!("assets/task-graph.js") },
+    Asset { name: "task-time.js", content_type: SCRIPT, text: include_str!("assets/task-time.js") },
+    Asset { name: "task-words.js", content_type: SCRIPT, text: include_str!("assets/task-words.js") },
+];
+
 /// The files that the page loads. They are no part of the API, so its description leaves them out.
 pub(crate) fn parts() -> Router<Gateway> {
     Router::new().route("/page/{name}", get(part))
@@ -58,7 +69,7 @@ pub(crate) async fn home(headers: HeaderMap) -> Response {
 }
 
 async fn part(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Refusal> {
-    let part = PARTS.iter().find(|part| part.name == name);
+    let part = PARTS.iter().chain(&TASK_VIEW).find(|part| part.name == name);
     let part = part.ok_or_else(|| Problem::new(Code::NotFound, "the page has no such file; load / anew"))?;
     Ok(part.answer(&headers))
 }
@@ -113,12 +124,21 @@ fn tag(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn bytes<'a>(assets: impl IntoIterator<Item = &'a Asset>) -> usize {
+        assets.into_iter().map(|asset| asset.lean().len()).sum()
+    }
+
+    fn all() -> impl Iterator<Item = &'static Asset> {
+        PARTS.iter().chain(&TASK_VIEW).chain([&PAGE])
+    }
+
     #[test]
     fn the_page_is_small_and_loads_every_part_of_it() {
-        let bytes: usize = PARTS.iter().chain([&PAGE]).map(|asset| asset.lean().len()).sum();
-        assert!(bytes < 60_000, "the page has {bytes} bytes");
-        let loads = |name: &str| PARTS.iter().chain([&PAGE]).any(|asset| asset.text.contains(&format!("/{name}\"")));
-        for part in PARTS {
+        let (chat, tasks) = (bytes(PARTS.iter().chain([&PAGE])), bytes(&TASK_VIEW));
+        assert!(chat < 60_000, "the page has {chat} bytes");
+        assert!(tasks < 30_000, "the task view has {tasks} bytes");
+        let loads = |name: &str| all().any(|asset| asset.text.contains(&format!("/{name}\"")));
+        for part in PARTS.iter().chain(&TASK_VIEW) {
             assert!(loads(part.name), "{} is loaded by nothing", part.name);
         }
     }
@@ -134,7 +154,7 @@ mod tests {
     #[test]
     fn no_script_and_no_style_stands_in_the_markup() {
         for forbidden in ["<style", "style=", "onclick=", "onload=", "javascript:", "http://", "innerHTML"] {
-            for asset in PARTS.iter().chain([&PAGE]) {
+            for asset in all() {
                 assert!(!asset.text.contains(forbidden), "{} has {forbidden}", asset.name);
             }
         }

@@ -1,4 +1,4 @@
-//! `/v1/tasks`: start a task, follow it, answer for a person, stop it.
+//! `/v1/tasks`: see which tasks there are, start one, follow it, answer for a person, stop it.
 
 mod address;
 mod stream;
@@ -6,9 +6,9 @@ mod stream;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use cota_core::ids::{ConversationId, ConversationKey, MessageId, SenderId};
+use cota_core::ids::{BotName, ConversationId, ConversationKey, MessageId, SenderId};
 use cota_core::limits;
 use cota_core::task::{Board, Message, SENDER, Start, answer_id, cancel_id, start_id};
 use cota_driver::store::NewMessage;
@@ -31,10 +31,37 @@ struct StartRequest {
     sender_id: Option<SenderId>,
 }
 
+/// The tasks of a server.
+#[derive(Debug, Serialize)]
+struct Listed {
+    tasks: Vec<ListedTask>,
+}
+
+/// A task that may be started.
+#[derive(Debug, Serialize)]
+struct ListedTask {
+    name: BotName,
+    description: String,
+    agents: Vec<String>,
+}
+
 /// A person's answer.
 #[derive(Debug, Deserialize)]
 struct AnswerRequest {
     text: String,
+}
+
+/// Which tasks there are.
+pub(crate) async fn list(State(gateway): State<Gateway>, to: Starting) -> Result<Response, Refusal> {
+    to.owner(&gateway, None).await?;
+    let conversations = gateway.conversations();
+    let listed = |name: BotName| {
+        let served = conversations.task(&name)?;
+        let agents = served.task.agents.iter().map(|agent| agent.name.clone()).collect();
+        Some(ListedTask { name, description: served.task.description.clone(), agents })
+    };
+    let tasks = conversations.task_names().into_iter().filter_map(listed).collect();
+    Ok(respond::json(StatusCode::OK, &Listed { tasks }))
 }
 
 /// Starts a task. The same id with the same input again is the same task.

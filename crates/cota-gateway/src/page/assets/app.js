@@ -17,6 +17,9 @@ const here = { id: "", bot: "" };
 const inspector = new Inspector();
 let state = "connecting";
 let following;
+/** The task view, once it was wanted. */
+let tasks;
+let loading;
 
 const chat = new Chat({ send: (frame) => line.send(frame), said, why, awaits: (isSo) => inspector.await(isSo) });
 const line = new Line({ opened, frame, changed });
@@ -24,6 +27,7 @@ const line = new Line({ opened, frame, changed });
 /** Goes to a conversation: a new one, one of this browser's, or one that the address names. `guest` is who comes to somebody
  * else's, with an invitation that is good once. */
 function go(id, bot, { isNew = false, guest } = {}) {
+	tasks?.close();
 	Object.assign(here, { id, bot, isNew, guest });
 	mark();
 	following?.stop();
@@ -58,6 +62,7 @@ const place = () => new URLSearchParams({ c: here.id, ...(here.bot && { bot: her
 
 /** Puts it there: an invitation until it is taken, as a reader may have to sign in first. */
 function mark() {
+	if (tasks?.isOpen) return;
 	const address = place();
 	const { guest } = here;
 	if (guest) address.set(guest.invitation ? "invitation" : "guest", guest.invitation ?? "");
@@ -182,6 +187,20 @@ async function bots() {
 	byId("bots").hidden = false;
 }
 
+/** Offers the tasks of a server that has some, to a reader who may start them. */
+async function offerTasks() {
+	const answer = isVisitor ? undefined : await ask(at("v1/tasks")).catch(() => undefined);
+	byId("tasks").hidden = !(answer?.ok && (await answer.json()).tasks.length);
+}
+
+/** Goes to a task, or to what there is to start. The chat does without all that this takes. */
+async function showTasks(id) {
+	const left = () => (location.hash = here.id ? place() : "");
+	loading ??= import("./task.js").then(({ Tasks }) => Tasks.load({ at, left }));
+	tasks = await loading;
+	if (asked().get("task") === id) tasks.open(id);
+}
+
 function fit() {
 	const text = byId("text");
 	text.style.height = "auto";
@@ -209,6 +228,7 @@ byId("text").addEventListener("keydown", (event) => {
 	submit();
 });
 byId("new").addEventListener("click", () => leave(() => begin()));
+byId("tasks").addEventListener("click", () => leave(() => {}));
 byId("ask-in").addEventListener("click", () => leave(() => invite(route("/invitations"), place())));
 byId("bot").addEventListener("change", () => begin(byId("bot").value));
 byId("inspect").addEventListener("click", () => show(!document.body.classList.contains("inspecting")));
@@ -237,14 +257,19 @@ function translated() {
 	showState();
 	inspector.redraw();
 	list();
+	tasks?.redraw();
 }
 
+/** What the page's address asks for. */
+const asked = () => new URLSearchParams(location.hash.slice(1));
+
 function start() {
-	const asked = new URLSearchParams(location.hash.slice(1));
+	const wanted = asked();
 	const last = conversations()[0];
-	const invitation = asked.get("invitation");
-	const guest = invitation || asked.has("guest") ? { invitation: invitation || undefined } : undefined;
-	if (asked.get("c")) go(asked.get("c"), asked.get("bot") ?? "", { guest });
+	const invitation = wanted.get("invitation");
+	const guest = invitation || wanted.has("guest") ? { invitation: invitation || undefined } : undefined;
+	if (wanted.has("task")) showTasks(wanted.get("task"));
+	else if (wanted.get("c")) go(wanted.get("c"), wanted.get("bot") ?? "", { guest });
 	else if (last) go(last.id, last.bot);
 	else go(fresh("c-"), "", { isNew: true });
 }
@@ -254,4 +279,5 @@ translated();
 show(!NARROW.matches && read("inspecting", true));
 start();
 bots();
+offerTasks();
 byId("text").focus();

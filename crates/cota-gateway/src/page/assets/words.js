@@ -4,7 +4,7 @@ import { read, write } from "./memory.js";
 
 export const WORDS = {
 	en: {
-		skip: "Skip to the message field", conversations: "Conversations", bot: "Bot", theme: "Switch between light and dark",
+		skip: "Skip to the message field", tasks: "Tasks", conversations: "Conversations", bot: "Bot", theme: "Switch between light and dark",
 		inspector: "Inspector", fresh: "New conversation", kept: "Kept in this browser.", chat: "Chat", messages: "Messages",
 		empty: "Say something.", hint: "What the bot does, and why, appears in the inspector.", typing: "The bot is typing",
 		latest: "New messages ↓", message: "Message", write: "Write a message", send: "Send",
@@ -37,7 +37,7 @@ export const WORDS = {
 		oneVisit: "This invitation was for one visit, or is over. Ask for another one.", foreign: "You are a visitor here: only the owner sees why the bot does what it does.",
 	},
 	zh: {
-		skip: "跳到输入框", conversations: "会话", bot: "机器人", theme: "切换浅色和深色",
+		skip: "跳到输入框", tasks: "任务", conversations: "会话", bot: "机器人", theme: "切换浅色和深色",
 		inspector: "检查器", fresh: "新会话", kept: "保存在此浏览器中。", chat: "对话", messages: "消息",
 		empty: "说点什么吧。", hint: "机器人做了什么、为什么这样做，都会显示在检查器中。", typing: "机器人正在输入",
 		latest: "新消息 ↓", message: "消息", write: "输入消息", send: "发送",
