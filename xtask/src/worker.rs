@@ -8,14 +8,60 @@ use anyhow::Result;
 use crate::process;
 use crate::tools::workers::{WorkerTools, node_packages, worker_tools};
 
-/// For whom the Worker is built.
+/// What wrangler tells the command that builds: its own name for what it does.
+const WRANGLER_COMMAND: &str = "WRANGLER_COMMAND";
+
+/// What the Worker is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Build {
     /// For users: small and fast.
     Deployed,
-    /// For its own tests: built quickly, with what tries the store inside an object.
+    /// For `wrangler dev`: built quickly.
+    Tried,
+    /// For its own tests: as `Tried`, with what tries the store inside an object.
     Tested,
 }
+
+impl Build {
+    /// As wrangler says: quickly for `wrangler dev`, else for users.
+    #[must_use]
+    pub fn wanted() -> Self {
+        Self::of(std::env::var(WRANGLER_COMMAND).ok().as_deref())
+    }
+
+    fn of(command: Option<&str>) -> Self {
+        match command {
+            Some("dev") => Self::Tried,
+            Some(_) | None => Self::Deployed,
+        }
+    }
+
+    /// What worker-build is told. Its option for a folder goes before the package, what is cargo's behind it.
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Deployed => &["--profile", "worker", "--no-opt", PACKAGE],
+            Self::Tried => &["--profile", "worker-dev", "--no-opt", PACKAGE],
+            Self::Tested => &["--profile", "worker-dev", "--no-opt", "--out-dir", "build-test", PACKAGE, "--features", "tried"],
+        }
+    }
+}
+
+/// The folder of the Worker.
+const PACKAGE: &str = "functions/worker";
+/// What is made small, of the Worker for users.
+const SCRIPT: &str = "functions/worker/build/index_bg.wasm";
+/// How it is made small: in the encodings that the platform is known to read, and without the names of functions, which
+/// worker-build would have wasm-opt keep. They are an eighth of the script, and a panic's place is logged without them.
+const SMALL: [&str; 8] = [
+    "-Oz",
+    "--enable-mutable-globals",
+    "--enable-sign-ext",
+    "--enable-nontrapping-float-to-int",
+    "--enable-bulk-memory",
+    "--enable-multivalue",
+    "--enable-reference-types",
+    "--enable-exception-handling",
+];
 
 /// Builds the Worker into a folder beside its source: `build`, or `build-test`. The bots of `COTA_BOT` are put in.
 ///
@@ -23,16 +69,28 @@ pub enum Build {
 ///
 /// When a tool is missing and cannot be installed, or the build fails.
 pub fn build(root: &Path, build: Build) -> Result<()> {
+    run(root, build, None)
+}
+
+/// As [`build`], with the bots of these folders.
+///
+/// # Errors
+///
+/// As [`build`].
+pub fn build_with(root: &Path, build: Build, bots: &[&str]) -> Result<()> {
+    run(root, build, Some(&bots.join(",")))
+}
+
+fn run(root: &Path, build: Build, bots: Option<&str>) -> Result<()> {
     let WorkerTools { worker_build, wasm_bindgen, wasm_opt } = worker_tools(root)?;
     let mut command = Command::new(worker_build);
-    command.current_dir(root).env("WASM_BINDGEN_BIN", wasm_bindgen).env("WASM_OPT_BIN", wasm_opt);
+    command.current_dir(root).env("WASM_BINDGEN_BIN", wasm_bindgen).args(build.words());
+    command.envs(bots.map(|bots| ("COTA_BOT", bots)));
+    process::run(&mut command)?;
     match build {
-        Build::Deployed => command.args(["--profile", "worker", "functions/worker"]),
-        Build::Tested => {
-            command.args(["--profile", "worker-test", "--no-opt", "--out-dir", "build-test", "functions/worker", "--features", "tried"])
-        }
-    };
-    process::run(&mut command)
+        Build::Deployed => process::run(Command::new(wasm_opt).current_dir(root).args(SMALL).args([SCRIPT, "-o", SCRIPT])),
+        Build::Tried | Build::Tested => Ok(()),
+    }
 }
 
 /// Prepares everything that building and running the Worker needs.
@@ -44,4 +102,17 @@ pub fn prepare(root: &Path) -> Result<()> {
     worker_tools(root)?;
     node_packages(root)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_wrangler_dev_is_built_for_quickly() {
+        assert_eq!(Build::of(Some("dev")), Build::Tried);
+        for other in [None, Some("deploy"), Some("versions upload")] {
+            assert_eq!(Build::of(other), Build::Deployed);
+        }
+    }
 }

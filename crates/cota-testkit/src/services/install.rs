@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const NPM: &str = "Node 20 and npm are needed (Debian: apt-get install nodejs npm)";
+pub(super) const NPM: &str = "Node 20 and npm are needed (Debian: apt-get install nodejs npm)";
 const PIP: &str = "Python 3 and pip are needed (Debian: apt-get install python3 python3-pip)";
 
 /// Where tools are kept between runs: `COTA_TOOLS`, else a folder in the user's cache.

@@ -11,6 +11,7 @@
     reason = "a test that lacks a service ends with the way to get it"
 )]
 
+pub mod chromium;
 pub mod cloudflare;
 pub mod dynamodb;
 mod install;
