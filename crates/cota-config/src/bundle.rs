@@ -63,10 +63,10 @@ impl Bundle {
         if text.len() > limits::BUNDLE_BYTES {
             return Err(BundleError::TooLarge(text.len()));
         }
-        let bundle: Self = match serde_json::from_str(text) {
+        let bundle: Self = match serde_json::from_slice(text.as_bytes()) {
             Ok(bundle) => bundle,
             Err(error) => {
-                return Err(match serde_json::from_str::<Version>(text) {
+                return Err(match serde_json::from_slice::<Version>(text.as_bytes()) {
                     Ok(version) if version.cota_bundle != VERSION => BundleError::Version(version.cota_bundle),
                     Ok(_) | Err(_) => BundleError::Invalid(error),
                 });

@@ -309,7 +309,7 @@ pub(crate) fn canonical_number(text: &str) -> Option<Number> {
     if !text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
         return None;
     }
-    let number: Number = serde_json::from_str(text).ok()?;
+    let number: Number = serde_json::from_slice(text.as_bytes()).ok()?;
     (number.to_string() == text).then_some(number)
 }
 

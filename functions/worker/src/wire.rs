@@ -1,10 +1,13 @@
 //! What objects ask of each other: JSON over the platform's fetch.
 //!
-//! An answer that goes on comes as lines, one [`Line`] each.
+//! An answer that goes on comes as lines, one [`Line`] each. Whatever is read is read from bytes: a second kind of reader would
+//! have the reading of every type in the script twice.
 
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use worker::{Request, Response};
 
 use cota_core::event::{Event, InboxMessage};
 use cota_core::ids::{ConversationKey, MessageId, Position, SenderId, Seq};
@@ -127,6 +130,17 @@ pub(crate) enum News {
         user: SenderId,
         users: Vec<SenderId>,
     },
+}
+
+/// What a request brings.
+pub(crate) async fn asked<T: DeserializeOwned>(request: &mut Request) -> worker::Result<T> {
+    Ok(serde_json::from_slice(&request.bytes().await?)?)
+}
+
+/// What a response brings.
+pub(crate) async fn answered<T: DeserializeOwned>(response: &mut Response) -> Result<T, StoreError> {
+    let bytes = response.bytes().await.map_err(|error| StoreError::Unavailable(format!("an answer was cut off: {error}")))?;
+    serde_json::from_slice(&bytes).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
 impl From<Sent> for Acknowledged {

@@ -117,10 +117,10 @@ fn balanced(text: &str) -> Option<(String, &str)> {
 
 fn parse(json: &str) -> Option<Json> {
     // An object's first value for a key counts, as it does for a reader that streams.
-    let object: Result<FirstWins, _> = serde_json::from_str(json);
+    let object: Result<FirstWins, _> = serde_json::from_slice(json.as_bytes());
     match object {
         Ok(FirstWins(object)) => Some(Json::Object(object)),
-        Err(_) => serde_json::from_str(json).ok(),
+        Err(_) => serde_json::from_slice(json.as_bytes()).ok(),
     }
 }
 

@@ -74,7 +74,7 @@ async fn command(gateway: &Gateway, reader: &Reader, frame: &ClientFrame) -> Res
         }
     }
     let confirmed = confirmed.ok_or_else(|| no_stream(streams.is_empty()))?;
-    serde_json::from_str(&confirmed).map_err(|_| Problem::new(Code::Internal, "the answer could not be written"))
+    serde_json::from_slice(confirmed.as_bytes()).map_err(|_| Problem::new(Code::Internal, "the answer could not be written"))
 }
 
 fn no_stream(none_open: bool) -> Problem {

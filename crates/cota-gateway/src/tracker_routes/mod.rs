@@ -121,7 +121,7 @@ fn shown(event: &Event, action: &ActionRecord, scopes: Scopes) -> Result<Json, P
 fn conversation_ids(wanted: Option<&str>) -> Result<Vec<ConversationId>, Problem> {
     let refused = |detail: String| Problem::new(Code::BadRequest, detail).with("field", "conversation_ids");
     let wanted = wanted.ok_or_else(|| refused("`conversation_ids` is missing in the query; send a JSON list of ids".to_owned()))?;
-    let ids: Vec<ConversationId> = serde_json::from_str(wanted)
+    let ids: Vec<ConversationId> = serde_json::from_slice(wanted.as_bytes())
         .map_err(|_| refused("`conversation_ids` has to be a JSON list of conversation ids, for example [\"c1\",\"c2\"]".to_owned()))?;
     if ids.len() > MOST_CONVERSATIONS {
         return Err(refused(format!("`conversation_ids` has {} ids, at most {MOST_CONVERSATIONS} are allowed", ids.len())));

@@ -43,7 +43,7 @@ impl Accumulator {
             self.done = true;
             return Ok(None);
         }
-        let chunk: Json = serde_json::from_str(data).map_err(|_| StreamError::NotJson)?;
+        let chunk: Json = serde_json::from_slice(data.as_bytes()).map_err(|_| StreamError::NotJson)?;
         if let Some(error) = ApiError::find(&chunk, present(&chunk, "choices").is_some()) {
             return Err(StreamError::Refused(error));
         }

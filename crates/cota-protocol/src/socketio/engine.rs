@@ -112,7 +112,7 @@ impl Packet {
         let kind = rest.next().ok_or(EngineError::Empty)?;
         let data = rest.as_str();
         match kind {
-            '0' => serde_json::from_str(data).map(Self::Open).map_err(|_| EngineError::Handshake),
+            '0' => serde_json::from_slice(data.as_bytes()).map(Self::Open).map_err(|_| EngineError::Handshake),
             '1' => Ok(Self::Close),
             '2' => Ok(Self::Ping(data.to_owned())),
             '3' => Ok(Self::Pong(data.to_owned())),

@@ -117,7 +117,7 @@ impl Packet {
         let attachments = if kind.is_binary() { take_attachments(&mut rest)? } else { 0 };
         let namespace = take_namespace(&mut rest)?;
         let ack = take_ack(&mut rest)?;
-        let content = if rest.is_empty() { None } else { Some(serde_json::from_str(rest).map_err(|_| PacketError::Json)?) };
+        let content = if rest.is_empty() { None } else { Some(serde_json::from_slice(rest.as_bytes()).map_err(|_| PacketError::Json)?) };
         let body = kind.body(ack, content)?;
         if kind.is_binary() && !body.values().iter().all(|value| has_its_attachments(value, attachments)) {
             return Err(PacketError::Placeholder);

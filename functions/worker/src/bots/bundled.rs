@@ -13,7 +13,7 @@ use cota_publish::Built;
 use crate::settings::setting;
 
 /// A JSON array of bundles, written by the build script.
-const BUNDLES: &str = include_str!(concat!(env!("OUT_DIR"), "/bundles.json"));
+const BUNDLES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bundles.json"));
 
 /// What the build put in.
 pub(super) struct BuiltIn {
@@ -23,7 +23,7 @@ pub(super) struct BuiltIn {
 
 /// Loads each; what is wrong with one is logged.
 pub(super) fn load(env: &Env) -> BuiltIn {
-    let bundles: Vec<Bundle> = serde_json::from_str(BUNDLES)
+    let bundles: Vec<Bundle> = serde_json::from_slice(BUNDLES)
         .inspect_err(|error| tracing::error!(%error, "the bots that were built in cannot be read; build the Worker again"))
         .unwrap_or_default();
     let (tasks, bots): (Vec<Bundle>, Vec<Bundle>) = bundles.into_iter().partition(Bundle::is_task);

@@ -17,7 +17,7 @@ use worker::worker_sys::WebSocketRequestResponsePair;
 use worker::{DurableObject, Env, Request, Response, State, WebSocket, WebSocketIncomingMessage, WebSocketPair, durable_object};
 
 use crate::platform::{self, random_name};
-use crate::wire::Push;
+use crate::wire::{self, Push};
 use desk::{Desk, Job};
 pub(crate) use socket::Visitor;
 
@@ -51,7 +51,7 @@ impl DurableObject for ConnectionObject {
         let desk = self.desk()?;
         match request.headers().get(VISITOR)? {
             Some(visitor) => {
-                let visitor: Visitor = serde_json::from_str(&visitor)?;
+                let visitor: Visitor = serde_json::from_slice(visitor.as_bytes())?;
                 let WebSocketPair { client, server } = WebSocketPair::new()?;
                 let id = random_name().map_err(|error| worker::Error::RustError(error.to_string()))?;
                 self.state.accept_websocket_with_tags(&server, &[&id]);
@@ -59,7 +59,7 @@ impl DurableObject for ConnectionObject {
                 Response::from_websocket(client)
             }
             None => {
-                let push: Push = request.json().await?;
+                let push: Push = wire::asked(&mut request).await?;
                 match desk.knows(&push.key) {
                     true => {
                         desk.run(Job::Push(push)).await;

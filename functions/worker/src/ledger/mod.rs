@@ -14,6 +14,7 @@ use cota_driver::ledger::{Ledger, Record};
 use cota_driver::store::StoreError;
 
 use crate::remote::post;
+use crate::wire::answered;
 pub use object::LedgerObject;
 
 /// The binding of the ledger's objects in wrangler.toml.
@@ -70,8 +71,7 @@ impl RemoteLedger {
         if response.status_code() != 200 {
             return Err(unavailable(&response.status_code()));
         }
-        let text = response.text().await.map_err(|error| unavailable(&error))?;
-        serde_json::from_str(&text).map_err(|error| StoreError::Corrupt(error.to_string()))
+        answered(&mut response).await
     }
 }
 

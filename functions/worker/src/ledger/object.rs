@@ -9,6 +9,7 @@ use cota_core::ids::Timestamp;
 use super::{Ask, Call, Kept};
 use crate::platform;
 use crate::store::{Database, Fault, bytes, columns, text, time, whole};
+use crate::wire::asked;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS ledger (name TEXT PRIMARY KEY, value BLOB NOT NULL, expires_at INTEGER) STRICT, WITHOUT ROWID;
@@ -30,7 +31,7 @@ impl DurableObject for LedgerObject {
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
-        let call: Call = request.json().await?;
+        let call: Call = asked(&mut request).await?;
         let records = Records(Database::of(self.state.storage()));
         records.answer(call).map_err(|fault| worker::Error::RustError(fault.to_string()))?
     }

@@ -5,7 +5,7 @@ use cota_core::ids::ConversationKey;
 use cota_driver::store::StoreError;
 
 use super::lines::Lines;
-use crate::wire::{Ask, Call, Line};
+use crate::wire::{Ask, Call, Line, answered};
 
 /// The binding of the conversations' objects in wrangler.toml.
 const BINDING: &str = "CONVERSATIONS";
@@ -28,8 +28,7 @@ impl Objects {
     /// Asks a conversation for one thing.
     pub(crate) async fn ask<T: DeserializeOwned>(&self, key: &ConversationKey, ask: Ask) -> Result<T, StoreError> {
         let mut response = self.call(key, ask).await?;
-        let text = response.text().await.map_err(|error| unreachable_now(&error))?;
-        serde_json::from_str(&text).map_err(|error| StoreError::Corrupt(error.to_string()))
+        answered(&mut response).await
     }
 
     /// Asks a conversation for something that comes in one line.
@@ -56,6 +55,7 @@ impl Objects {
 
 /// Posts JSON to the object of a name.
 pub(crate) async fn post(objects: &ObjectNamespace, name: &str, body: String) -> worker::Result<Response> {
+    tracing::trace!("an object is asked");
     let mut init = RequestInit::new();
     init.with_method(Method::Post).with_headers(Headers::new()).with_body(Some(body.into()));
     let request = Request::new_with_init(ADDRESS, &init)?;

@@ -1,5 +1,7 @@
 //! The record of a conversation: what is durable, what clients are shown, what the tracker is folded from.
 
+mod reading;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +17,7 @@ pub const EVENT_VERSION: u8 = 1;
 pub type Slots = Map<String, Json>;
 
 /// One entry of a conversation's log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Event {
     /// Version of the envelope.
     pub v: u8,
@@ -28,7 +30,7 @@ pub struct Event {
     /// The bot it happened under.
     pub bot_digest: BotDigest,
     /// The user's message that the run answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<MessageId>,
     /// What happened.
     #[serde(flatten)]
@@ -36,7 +38,7 @@ pub struct Event {
 }
 
 /// What an event says. The tracker is a fold over `Action` alone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", content = "data", rename_all = "snake_case")]
 pub enum EventBody {
     /// An action of a user, the bot or the Selector.
