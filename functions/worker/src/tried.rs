@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use cota_testkit::conformance::{self, ledger};
+use cota_core::ids::Seq;
+use cota_driver::store::{Acceptance, AfterAccept, Store as _};
+use cota_testkit::conformance::{self, ledger, samples};
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use crate::ledger::RemoteLedger;
@@ -15,6 +17,8 @@ use crate::store::ObjectStore;
 pub(crate) const PATH: &str = "/tried/";
 /// The binding of the objects that try the store.
 const BINDING: &str = "TRIED";
+/// How long a conversation is kept that nobody touches.
+const KEEP_MS: u64 = 60_000;
 
 /// Tries the rules of the store on its own database, one case in one object.
 #[durable_object(fetch)]
@@ -29,7 +33,12 @@ impl DurableObject for TriedObject {
 
     async fn fetch(&self, request: Request) -> worker::Result<Response> {
         let name = request.path().trim_start_matches('/').to_owned();
-        let store = ObjectStore::shared(self.state.storage()).map_err(|fault| worker::Error::RustError(fault.to_string()))?;
+        assert_ne!(name, "panic", "what becomes of other objects then is tried");
+        if name == "retention" {
+            retention(&self.state).await?;
+            return Response::ok("kept");
+        }
+        let store = ObjectStore::shared(self.state.storage()).map_err(failed)?;
         match conformance::cases().into_iter().find(|case| case.name == name) {
             Some(case) => {
                 case.run(Arc::new(store)).await;
@@ -38,6 +47,29 @@ impl DurableObject for TriedObject {
             None => Response::error("no such case", 404),
         }
     }
+}
+
+/// A conversation that nobody touches is kept for its time, and longer while a turn runs.
+async fn retention(state: &State) -> worker::Result<()> {
+    let (key, at) = (samples::key("ann", "kept"), samples::T0);
+    let store = ObjectStore::open(state.storage(), samples::holder("a"), Some(KEEP_MS)).map_err(failed)?;
+    let accepted = store.accept(&key, samples::message("m1"), &samples::driving("a")).await.map_err(failed)?;
+    let Acceptance::Accepted { then: AfterAccept::Drive(claimed), .. } = accepted else {
+        return Err(failed(format!("the turn is not driven: {accepted:?}")));
+    };
+    assert!(!store.retain(at.plus_ms(2 * KEEP_MS)).map_err(failed)?, "a turn runs");
+    let inbox = store.load(&key).await.map_err(failed)?.unwrap_or_default().inbox;
+    let (claim, terms) = (&claimed.claim, samples::stopping(at));
+    store.commit(&key, claim, &samples::finish(claim, 1, Seq(0), &inbox), &terms).await.map_err(failed)?;
+    assert!(!store.retain(at.plus_ms(KEEP_MS - 1)).map_err(failed)?, "its time is not up");
+    assert_eq!(store.key().map_err(failed)?, Some(key.clone()));
+    assert!(store.retain(at.plus_ms(KEEP_MS)).map_err(failed)?, "its time is up");
+    assert_eq!((store.key().map_err(failed)?, store.load(&key).await.map_err(failed)?), (None, None));
+    Ok(())
+}
+
+fn failed(why: impl std::fmt::Display) -> worker::Error {
+    worker::Error::RustError(why.to_string())
 }
 
 /// Tries the case that a path names; a rule that is broken ends the isolate, which the log tells.
