@@ -131,7 +131,7 @@ impl FunctionHost {
             None => None,
         };
         let outlet = TurnOutlet { host: self, delivery };
-        let terms = DriveTerms { go_on: self.role == Role::Drives, invocation: Some(self.present.terms()) };
+        let terms = DriveTerms { go_on: self.role == Role::Drives, invocation: Some(self.present.terms()), effects_left: None };
         let driven = self.driver.drive(key, claimed, accepted, &outlet, &signals, terms).await;
         drop(outlet);
         lock(&self.running).remove(key);

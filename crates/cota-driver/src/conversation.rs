@@ -54,6 +54,8 @@ pub struct DriveTerms {
     pub go_on: bool,
     /// The invocation it runs in, where that ends by itself.
     pub invocation: Option<Invocation>,
+    /// How many effects may be performed in it, where they are counted.
+    pub effects_left: Option<u32>,
 }
 
 impl DriveTerms {
@@ -119,7 +121,7 @@ impl Driver {
         accepted: Option<InboxMessage>,
         outlet: &dyn Outlet,
         signals: &Signals,
-        terms: DriveTerms,
+        mut terms: DriveTerms,
     ) -> Driven {
         self.doorbell.watch(key, claimed.claim.lease_until);
         let mut claim = claimed.claim.clone();
@@ -144,6 +146,7 @@ impl Driver {
             match (report, last) {
                 (TurnReport::Finished(_), Some((_, Next::Waiting { claim: kept, inbox }))) => {
                     claim = kept;
+                    terms.effects_left = turn.effects_left();
                     start = Start { tracker: turn.into_tracker(), saved: Saved::Nothing, inbox };
                 }
                 (TurnReport::Finished(_), Some((commit_id, Next::Released { ring }))) => {
@@ -195,7 +198,12 @@ impl Driver {
     ) -> Option<(Arc<Bot>, Turn)> {
         let now = self.clock.now();
         let current = self.bots.current(&key.bot);
-        let context = Context { tracker: start.tracker, streams: outlet.streams(key), invocation: terms.invocation };
+        let context = Context {
+            tracker: start.tracker,
+            streams: outlet.streams(key),
+            invocation: terms.invocation,
+            effects_left: terms.effects_left,
+        };
         let (bot, mut turn) = match start.saved {
             Saved::Run(saved) => match self.bots.recall(&key.bot, saved.bot_digest()).await {
                 Some(bot) => (bot, Turn::resume(*saved, context, now)),

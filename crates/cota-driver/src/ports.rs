@@ -111,6 +111,11 @@ pub trait Doorbell: Send + Sync {
     fn watch(&self, key: &ConversationKey, lease_until: Timestamp) {
         self.ring(key, lease_until.plus_ms(1000));
     }
+    /// How many effects whoever it wakes may perform, where the platform counts them: a turn that needs more is parked, and the
+    /// next ring wakes somebody else for it.
+    fn most_effects(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// The bots of a deployment.

@@ -6,6 +6,9 @@ use worker::Env;
 const RETENTION_DAYS: u64 = 30;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
+/// Effects that one event may perform where nobody says: most of the 50 requests to others that the free plan allows it.
+const EFFECTS: u32 = 45;
+
 /// A variable or a secret, if it is set to something.
 pub(crate) fn setting(env: &Env, name: &str) -> Option<String> {
     env.var(name).ok().map(|value| value.to_string()).filter(|value| !value.is_empty())
@@ -17,4 +20,16 @@ pub(crate) fn keep_ms(env: &Env) -> Option<u64> {
         days.parse().inspect_err(|_| tracing::warn!("COTA_RETENTION_DAYS is not a number of days; {RETENTION_DAYS} holds")).ok()
     });
     Some(days.unwrap_or(RETENTION_DAYS)).filter(|days| *days > 0).map(|days| days.saturating_mul(DAY_MS))
+}
+
+/// How many effects one event may perform: `COTA_MOST_EFFECTS`. A turn that needs more is parked, and goes on in another event.
+pub(crate) fn most_effects(env: &Env) -> u32 {
+    let most = setting(env, "COTA_MOST_EFFECTS").and_then(|most| {
+        let read = most.parse().ok().filter(|most| *most > 0);
+        read.or_else(|| {
+            tracing::warn!("COTA_MOST_EFFECTS is not a number of effects; {EFFECTS} holds");
+            None
+        })
+    });
+    most.unwrap_or(EFFECTS)
 }

@@ -36,6 +36,8 @@ pub struct Turn {
     tracker: Arc<Tracker>,
     streams: bool,
     invocation: Option<Invocation>,
+    /// How many effects it may still hand out before it parks.
+    effects_left: Option<u32>,
     resumed_at: Timestamp,
     /// Output that waits to be polled.
     out: VecDeque<TurnStep>,
@@ -70,6 +72,8 @@ pub struct Context {
     pub streams: bool,
     /// The invocation it runs in, where that ends by itself.
     pub invocation: Option<Invocation>,
+    /// How many effects that invocation may still perform, where they are counted.
+    pub effects_left: Option<u32>,
 }
 
 /// An invocation that ends by itself.
@@ -211,7 +215,7 @@ impl Turn {
     }
 
     fn with(state: State, context: Context, now: Timestamp) -> Self {
-        let Context { mut tracker, streams, invocation } = context;
+        let Context { mut tracker, streams, invocation, effects_left } = context;
         for event in &state.events {
             tracker.apply(event);
         }
@@ -220,6 +224,7 @@ impl Turn {
             tracker: Arc::new(tracker),
             streams,
             invocation,
+            effects_left,
             resumed_at: now,
             out: VecDeque::new(),
             write: None,
@@ -252,6 +257,12 @@ impl Turn {
                 self.fall_back(cx, fallback_reason::UNREADABLE_RUN);
             }
         }
+    }
+
+    /// How many effects the invocation may still perform, where they are counted.
+    #[must_use]
+    pub fn effects_left(&self) -> Option<u32> {
+        self.effects_left
     }
 
     /// The conversation as the turn sees it, its own events folded in.

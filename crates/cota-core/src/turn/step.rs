@@ -154,18 +154,16 @@ impl Turn {
         }
     }
 
-    /// Hands an effect out, or parks where a fresh invocation would have more time for it.
+    /// Hands an effect out, or parks where a fresh invocation would have more for it: more time, or effects where those are counted.
     fn perform(&mut self, cx: Cx<'_>, mut pending: Pending) -> Option<TurnStep> {
         let timeout = self.timeout(cx.bot, &pending.effect);
-        if let Some(invocation) = self.invocation
-            && cx.now.plus_ms(timeout) > invocation.until
-            && timeout <= invocation.budget_ms
-            && self.may_park()
-        {
+        let is_late = |invocation: Invocation| cx.now.plus_ms(timeout) > invocation.until && timeout <= invocation.budget_ms;
+        if (self.invocation.is_some_and(is_late) || self.effects_left == Some(0)) && self.may_park() {
             self.state.pending = Some(pending);
             self.park(cx, cx.now);
             return None;
         }
+        self.effects_left = self.effects_left.map(|left| left.saturating_sub(1));
         let deadline = cx.now.plus_ms(timeout).min(self.ends_at(cx.now));
         if matches!(pending.effect, Effect::CallLlm(_)) {
             self.state.counters.usage.llm_calls += 1;

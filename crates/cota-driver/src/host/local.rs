@@ -202,7 +202,8 @@ impl Host {
         let key = key.clone();
         self.spawn.spawn(Box::pin(async move {
             let ended = Running { host: &host, key: &key, signals: &signals };
-            let terms = DriveTerms { go_on: !host.stopping.load(Ordering::Acquire), invocation: None };
+            let effects_left = host.driver.doorbell.most_effects();
+            let terms = DriveTerms { go_on: !host.stopping.load(Ordering::Acquire), invocation: None, effects_left };
             let driven = match host.driver.bots.task(&key.bot) {
                 Some(served) => {
                     let (driver, outlet) = (&host.driver, host.as_ref());

@@ -68,7 +68,7 @@ impl Stage {
         let claimed = self.driver.store.claim(key, &self.driver.holder, SystemClock.now()).await.unwrap();
         let ClaimOutcome::Taken(claimed) = claimed else { return false };
         let driven =
-            self.driver.drive(key, claimed, None, &Nobody, &Signals::default(), DriveTerms { go_on: true, invocation: None }).await;
+            self.driver.drive(key, claimed, None, &Nobody, &Signals::default(), DriveTerms { go_on: true, ..DriveTerms::default() }).await;
         assert_eq!(driven, Driven::Idle);
         true
     }

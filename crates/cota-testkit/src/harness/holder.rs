@@ -46,7 +46,7 @@ impl Driving {
         invocation: Option<Invocation>,
         now: Timestamp,
     ) -> Option<Self> {
-        let context = Context { tracker: loaded.tracker, streams: true, invocation };
+        let context = Context { tracker: loaded.tracker, streams: true, invocation, effects_left: None };
         let newest = loaded.inbox.last().map(|message| message.position);
         let takeovers = claimed.claim.takeovers;
         let mut turn = match loaded.saved {
@@ -131,7 +131,7 @@ impl Driving {
     pub(super) fn save_and_resume(self, tracker: cota_core::tracker::Tracker, now: Timestamp) -> Self {
         let bytes = self.turn.save(now).expect("a turn saves");
         let saved: SuspendedTurn = serde_json::from_slice(&bytes).expect("a saved turn loads");
-        let turn = Turn::resume(saved, Context { tracker, streams: true, invocation: None }, now);
+        let turn = Turn::resume(saved, Context { tracker, streams: true, ..Context::default() }, now);
         Self { turn, waits: false, waits_until: None, effects: Vec::new(), commit: None, ..self }
     }
 }

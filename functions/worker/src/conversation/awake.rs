@@ -43,7 +43,9 @@ impl Awake {
         };
         // A task's agents are in objects of their own.
         let agents = Arc::new(RemoteConversations::of(env)?);
-        let host = Host::with_doorbell(ports, Some(agents as _), |host| Arc::new(AlarmDoorbell::new(host)));
+        let (of_doorbell, most_effects) = (Arc::clone(&store), settings::most_effects(env));
+        let doorbell = |host| Arc::new(AlarmDoorbell::new(host, of_doorbell, most_effects)) as _;
+        let host = Host::with_doorbell(ports, Some(agents as _), doorbell);
         let connections = env.durable_object(CONNECTIONS)?;
         let members = Members::open(Arc::clone(&store), Arc::clone(&host), connections).map_err(failed)?;
         // Whatever woke it: a turn that the object was in the middle of when it ended goes on at once.

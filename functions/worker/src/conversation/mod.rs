@@ -18,7 +18,7 @@ use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use crate::bots;
 use crate::platform;
-use crate::wire::Call;
+use crate::wire::{self, Call};
 use awake::Awake;
 
 /// The object.
@@ -36,7 +36,7 @@ impl DurableObject for ConversationObject {
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
-        let call: Call = request.json().await?;
+        let call: Call = wire::asked(&mut request).await?;
         // The next turn takes what is published by now.
         bots::current(&self.env).await;
         let awake = self.awake()?;
@@ -44,6 +44,7 @@ impl DurableObject for ConversationObject {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
+        tracing::trace!("an object is woken by its alarm");
         // An alarm that fails is tried a few times and then never again, so it does not fail.
         match self.awake() {
             Ok(awake) => awake.look_after().await,

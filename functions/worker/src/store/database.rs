@@ -2,7 +2,7 @@
 
 use wasm_bindgen::prelude::*;
 use worker::send::SendWrapper;
-use worker::{SqlStorage, SqlStorageValue, Storage};
+use worker::{SqlCursor, SqlStorage, SqlStorageValue, Storage};
 
 use cota_driver::store::{CommitError, StoreError};
 
@@ -56,18 +56,28 @@ impl Database {
 
     /// Runs statements that yield nothing.
     pub(crate) fn run(&self, sql: &str, values: Row) -> Result<(), Fault> {
-        self.sql.exec(sql, values)?;
+        self.exec(sql, values)?;
         Ok(())
     }
 
     /// Every row that a statement yields.
     pub(crate) fn rows(&self, sql: &str, values: Row) -> Result<Vec<Row>, Fault> {
-        self.sql.exec(sql, values)?.raw().map(|row| row.map_err(Fault::from)).collect()
+        self.exec(sql, values)?.raw().map(|row| row.map_err(Fault::from)).collect()
     }
 
     /// The first row that a statement yields.
     pub(crate) fn row(&self, sql: &str, values: Row) -> Result<Option<Row>, Fault> {
-        self.sql.exec(sql, values)?.raw().next().transpose().map_err(Fault::from)
+        self.exec(sql, values)?.raw().next().transpose().map_err(Fault::from)
+    }
+
+    fn exec(&self, sql: &str, values: Row) -> Result<SqlCursor, Fault> {
+        let cursor = self.sql.exec(sql, values)?;
+        let rows = cursor.rows_written();
+        if rows > 0 {
+            // What a turn costs is counted by this.
+            tracing::trace!(rows, "rows are written");
+        }
+        Ok(cursor)
     }
 
     /// Does all of a change, or nothing where it fails. No other event of the object comes in between: nothing is awaited.
@@ -96,6 +106,7 @@ impl Database {
     pub(crate) fn set_alarm(&self, at_ms: u64) -> Result<(), Fault> {
         // Milliseconds of this age are far within what a float keeps exactly.
         let date = worker::js_sys::Date::new(&JsValue::from_f64(at_ms as f64));
+        tracing::trace!(rows = 1, "an alarm is set");
         // Like every write it is done when it is called; the output gate waits for the disk.
         let _written = self.storage.0.as_raw().set_alarm(date, JsValue::UNDEFINED.unchecked_into()).map_err(worker::Error::from)?;
         Ok(())

@@ -83,6 +83,12 @@ impl ObjectStore {
         Ok(Rows(&self.database).conversations()?.into_iter().next().map(|(key, _, _)| key))
     }
 
+    /// Whether a run of the conversation is parked. What cannot be read is not.
+    pub(crate) fn is_parked(&self) -> bool {
+        let conversations = Rows(&self.database).conversations().unwrap_or_default();
+        conversations.iter().any(|(_, conversation, _)| conversation.record.claim.is_none() && conversation.record.parked_until.is_some())
+    }
+
     /// Sets the timer for what is unfinished: now for what an incarnation that is gone had begun.
     pub(crate) fn watch(&self, now: Timestamp) -> Result<(), Fault> {
         for (_, conversation, _) in Rows(&self.database).conversations()? {

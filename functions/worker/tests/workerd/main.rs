@@ -11,7 +11,10 @@
 )]
 
 mod chat;
+mod forgotten;
 mod kills;
+mod panics;
+mod parks;
 mod published;
 mod sockets;
 mod store;

@@ -77,7 +77,7 @@ fn a_resumed_effect_that_may_have_happened_is_never_performed_again() {
     let (_, bytes) = at_checkpoint(&mut stage);
     let saved: SuspendedTurn = serde_json::from_slice(&bytes).unwrap();
     assert!(saved.performed());
-    let context = Context { tracker: stage.tracker.clone(), streams: true, invocation: None };
+    let context = Context { tracker: stage.tracker.clone(), streams: true, ..Context::default() };
     let turn = Turn::resume(saved, context, stage.now);
     let played = stage.play(turn, [picks("BotUtter"), utters("I do not know whether it was booked.")]);
     assert_eq!(played.actions()[2].result[0].metadata["failure"], "outcome_unknown");
@@ -113,7 +113,8 @@ fn a_call_that_does_not_fit_the_invocation_is_parked_and_made_by_the_next() {
     let message = stage.message("hi");
     let run = crate::ids::RunId::of(&Stage::key(), &message.sender, &message.message_id);
     let invocation = |until: Timestamp| Some(Invocation { until, budget_ms: 40_000 });
-    let context = Context { tracker: stage.tracker.clone(), streams: false, invocation: invocation(stage.now.plus_ms(5_000)) };
+    let context =
+        Context { tracker: stage.tracker.clone(), streams: false, invocation: invocation(stage.now.plus_ms(5_000)), effects_left: None };
     let mut turn = Turn::start(&stage.bot, Stage::key(), run, vec![message], context, stage.now);
     let Some(TurnStep::Commit(commit)) = drain(&stage, &mut turn).pop() else { panic!("the run is saved") };
     assert_eq!(commit.then, Then::Park(stage.now));
@@ -122,7 +123,25 @@ fn a_call_that_does_not_fit_the_invocation_is_parked_and_made_by_the_next() {
     let RunState::Put(bytes) = commit.run else { panic!("the run is saved") };
     let saved: SuspendedTurn = serde_json::from_slice(&bytes).unwrap();
     assert!(!saved.performed());
-    let context = Context { tracker: stage.tracker.clone(), streams: false, invocation: invocation(stage.now.plus_ms(40_000)) };
+    let context =
+        Context { tracker: stage.tracker.clone(), streams: false, invocation: invocation(stage.now.plus_ms(40_000)), effects_left: None };
+    let turn = Turn::resume(saved, context, stage.now);
+    let played = stage.play(turn, [picks("BotUtter"), utters("Hi.")]);
+    assert_eq!(played.said(), ["Hi."]);
+}
+
+#[test]
+fn where_effects_are_counted_a_turn_that_needs_more_of_them_is_parked() {
+    let mut stage = Stage::new(weather(|_| {}));
+    let message = stage.message("hi");
+    let run = crate::ids::RunId::of(&Stage::key(), &message.sender, &message.message_id);
+    let context = Context { tracker: stage.tracker.clone(), effects_left: Some(0), ..Context::default() };
+    let mut turn = Turn::start(&stage.bot, Stage::key(), run, vec![message], context, stage.now);
+    let Some(TurnStep::Commit(commit)) = drain(&stage, &mut turn).pop() else { panic!("the run is saved") };
+    assert_eq!(commit.then, Then::Park(stage.now));
+    let RunState::Put(bytes) = commit.run else { panic!("the run is saved") };
+    let saved: SuspendedTurn = serde_json::from_slice(&bytes).unwrap();
+    let context = Context { tracker: stage.tracker.clone(), effects_left: Some(2), ..Context::default() };
     let turn = Turn::resume(saved, context, stage.now);
     let played = stage.play(turn, [picks("BotUtter"), utters("Hi.")]);
     assert_eq!(played.said(), ["Hi."]);

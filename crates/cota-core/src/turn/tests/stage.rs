@@ -124,7 +124,7 @@ impl Stage {
 
     pub(super) fn turn(&mut self, input: Vec<InboxMessage>) -> Turn {
         let run = RunId::of(&Self::key(), &input[0].sender, &input[0].message_id);
-        let context = Context { tracker: self.tracker.clone(), streams: true, invocation: None };
+        let context = Context { tracker: self.tracker.clone(), streams: true, ..Context::default() };
         Turn::start(&self.bot, Self::key(), run, input, context, self.now)
     }
 
