@@ -8,11 +8,16 @@ use anyhow::{Context as _, Result};
 use crate::lambda;
 use crate::metadata::target_directory;
 use crate::process::{self, cargo};
+use crate::worker::{self, Build};
+
+/// The bots that the Worker has when it is measured; the first is the default one.
+const BOTS_OF_THE_WORKER: [&str; 3] = ["examples/weather", "xtask/src/bench/bots/chat", "xtask/src/bench/bots/long"];
 
 /// The bot that the functions are measured with.
 const BOT: &str = "xtask/src/bench/bots/chat";
 
-/// Runs the benchmark with the words of its command line. Whether every target was met.
+/// Runs the benchmark with the words of its command line: the server's, or that of the target that they begin with. Whether every
+/// target was met.
 ///
 /// # Errors
 ///
@@ -20,6 +25,7 @@ const BOT: &str = "xtask/src/bench/bots/chat";
 pub fn run(root: &Path, words: &[&str]) -> Result<bool> {
     let variables = match words {
         ["lambda", ..] => functions(root)?,
+        ["workers", ..] => the_worker(root)?,
         _ => server(root)?,
     };
     process::run(cargo(root).args(["bench", "--package", "xtask", "--bench", "bench", "--no-run"]))?;
@@ -31,6 +37,13 @@ pub fn run(root: &Path, words: &[&str]) -> Result<bool> {
 fn server(root: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
     process::run(cargo(root).args(["build", "--release", "--package", "cota-cli", "--bin", "cota"]))?;
     Ok(vec![("COTA_BENCH_BINARY", target_directory(root)?.join("release/cota"))])
+}
+
+/// The Worker as it is deployed, where its build is put.
+fn the_worker(root: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
+    worker::prepare(root)?;
+    worker::build_with(root, Build::Deployed, &BOTS_OF_THE_WORKER)?;
+    Ok(Vec::new())
 }
 
 /// The functions as they are shipped, and the same for this machine with the benchmark's bot.

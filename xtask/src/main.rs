@@ -20,9 +20,11 @@ Usage: cargo xtask <command>
   bench          speed and memory beside a bare proxy; writes docs/benchmarks.md
   bench --quick  the same in two minutes, or with `--only PART` one part; nothing is written
   bench lambda   what the Lambda functions take and cost; writes docs/benchmarks-lambda.md
+  bench workers  the same for the Worker in workerd; writes docs/benchmarks-workers.md
   soak lambda    a hundred kills of the Lambda functions while people talk to them
+  soak workers   the same of workerd
   worker         builds the Cloudflare Worker into functions/worker/build, with the bots that COTA_BOT names
-  worker --test  the same for its tests, quicker; `worker --tools` only installs what that needs
+  worker --test  the same for its tests, quickly; `worker --tools` only installs what that needs
   lambda         builds the Lambda functions for arm64, with the bots that COTA_BOT names
   lambda FUNCTION FOLDER
                  the same, and puts one of them into a folder; `sam build` calls it
@@ -36,7 +38,8 @@ fn main() -> ExitCode {
         ["test", "--quick"] => Ok(suite::run(&workspace_root(), Extent::Quick)),
         ["bench", words @ ..] => benchmark::run(&workspace_root(), words),
         ["soak", "lambda"] => soak::lambda(&workspace_root()).map(|()| true),
-        ["worker"] => worker::build(&workspace_root(), Build::Deployed).map(|()| true),
+        ["soak", "workers"] => soak::workers(&workspace_root()).map(|()| true),
+        ["worker"] => worker::build(&workspace_root(), Build::wanted()).map(|()| true),
         ["worker", "--test"] => worker::build(&workspace_root(), Build::Tested).map(|()| true),
         ["worker", "--tools"] => worker::prepare(&workspace_root()).map(|()| true),
         ["lambda"] => lambda::build(&workspace_root()).map(|folder| {

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::process::{self, cargo};
 
-/// What tells the functions' tests how many seeds to try.
+/// What tells a target's tests how many seeds to try.
 pub const SEEDS_VARIABLE: &str = "COTA_SOAK";
 const SEEDS: u32 = 100;
 
@@ -16,7 +16,20 @@ const SEEDS: u32 = 100;
 ///
 /// When what was acknowledged is not answered once, or nothing can be built.
 pub fn lambda(root: &Path) -> Result<()> {
-    let mut test = cargo(root);
-    test.args(["test", "--package", "cota-aws", "--test", "functions", "killed_at_any_moment", "--", "--nocapture"]);
-    process::run(test.env(SEEDS_VARIABLE, SEEDS.to_string()))
+    kill(root, ["--package", "cota-aws", "--test", "functions", "killed_at_any_moment"])
+}
+
+/// The same of workerd, while people talk to the Worker.
+///
+/// # Errors
+///
+/// As [`lambda`].
+pub fn workers(root: &Path) -> Result<()> {
+    kill(root, ["--package", "cota-worker", "--test", "workerd", "kills::"])
+}
+
+fn kill(root: &Path, test: [&str; 5]) -> Result<()> {
+    let mut command = cargo(root);
+    command.arg("test").args(test).args(["--", "--nocapture"]);
+    process::run(command.env(SEEDS_VARIABLE, SEEDS.to_string()))
 }

@@ -45,13 +45,43 @@ impl HttpClient {
         };
         let head = String::from_utf8_lossy(self.buffer.get(..head_end).unwrap_or_default()).to_ascii_lowercase();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).context("no HTTP status")?;
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
-        let length: usize = length.and_then(|length| length.trim().parse().ok()).context("an answer without content-length")?;
-        while self.buffer.len() < head_end + length {
+        let page = if head.contains("transfer-encoding: chunked") {
+            self.chunks(head_end).await?
+        } else {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+            let length = length.and_then(|length| length.trim().parse().ok()).context("an answer of no known length")?;
+            self.bytes(head_end, length).await?.to_vec()
+        };
+        Ok((status, String::from_utf8_lossy(&page).into_owned()))
+    }
+
+    /// What the chunks from a place on make up.
+    async fn chunks(&mut self, mut at: usize) -> Result<Vec<u8>> {
+        let mut page = Vec::new();
+        loop {
+            let line = loop {
+                if let Some(end) = find(self.buffer.get(at..).unwrap_or_default(), b"\r\n") {
+                    break self.bytes(at, end).await?;
+                }
+                self.more().await?;
+            };
+            let line_length = line.len();
+            let length = usize::from_str_radix(std::str::from_utf8(line)?.trim(), 16).context("a chunk of no known length")?;
+            let chunk = self.bytes(at + line_length + 2, length + 2).await?;
+            page.extend_from_slice(chunk.get(..length).unwrap_or_default());
+            at += line_length + length + 4;
+            if length == 0 {
+                return Ok(page);
+            }
+        }
+    }
+
+    /// So many bytes from a place on.
+    async fn bytes(&mut self, at: usize, length: usize) -> Result<&[u8]> {
+        while self.buffer.len() < at + length {
             self.more().await?;
         }
-        let page = self.buffer.get(head_end..head_end + length).unwrap_or_default();
-        Ok((status, String::from_utf8_lossy(page).into_owned()))
+        Ok(self.buffer.get(at..at + length).unwrap_or_default())
     }
 
     async fn more(&mut self) -> Result<()> {

@@ -210,7 +210,7 @@ impl Connection {
     }
 
     /// One turn: how long it took, and the raw JSON with the reply.
-    async fn turn(&mut self, conversation: &str, text: &str) -> Result<(Duration, String)> {
+    pub(crate) async fn turn(&mut self, conversation: &str, text: &str) -> Result<(Duration, String)> {
         self.enter(conversation).await?;
         match self {
             Self::Http(client) => {

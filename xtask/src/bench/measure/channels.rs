@@ -23,7 +23,8 @@ pub(super) fn measure(plan: &Plan) -> Result<Vec<Section>> {
         for (channel, idle) in SIDES {
             let cota = Cota::start(Store::Memory, &[bot("chat")], &llm.ready)?;
             let address = cota.address.clone();
-            let idle = (idle > 0).then(|| Helper::start("idle", &IdleRole { address, sockets: idle, channel })).transpose()?;
+            let idle =
+                (idle > 0).then(|| Helper::start("idle", &IdleRole { address, sockets: idle, channel, together: false })).transpose()?;
             seen.push(talk(plan, &cota, channel, TALKING, round)?);
             drop(idle);
         }

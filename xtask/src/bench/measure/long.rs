@@ -19,16 +19,20 @@ const MOST_GROWTH: f64 = 1.2;
 
 /// The cost of a turn, on one store.
 #[derive(Clone, Copy, Default)]
-struct Cost {
-    p50_us: f64,
+pub(crate) struct Cost {
+    pub(crate) p50_us: f64,
     read: f64,
     written: f64,
 }
 
 pub(super) fn measure(plan: &Plan) -> Result<Vec<Section>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let memory = runtime.block_on(converse(plan.long, Store::Memory))?;
-    let sqlite = runtime.block_on(converse(plan.long, Store::Sqlite))?;
+    let on = |store| {
+        let llm = chatting(0)?;
+        let cota = Cota::start(store, &[bot("long")], &llm.ready)?;
+        runtime.block_on(converse(plan.long, &cota.address, cota.pid()))
+    };
+    let (memory, sqlite) = (on(Store::Memory)?, on(Store::Sqlite)?);
     let rows = vec![
         row("time of a turn, memory", "µs", memory.map(|cost| cost.p50_us)),
         row("time of a turn, SQLite", "µs", sqlite.map(|cost| cost.p50_us)),
@@ -53,17 +57,16 @@ fn beyond([early, late]: [f64; 2], [early_base, late_base]: [f64; 2]) -> [f64; 2
     [early - early_base, late - late_base]
 }
 
-fn row(what: &str, unit: &str, [early, late]: [f64; 2]) -> Row {
+/// What a short conversation and a long one cost, and what came on top.
+pub(crate) fn row(what: &str, unit: &str, [early, late]: [f64; 2]) -> Row {
     let growth = late / early.max(1.0);
     let cells = vec![what.to_owned(), unit.to_owned(), format!("{early:.0}"), format!("{late:.0}"), format!("{growth:.2}")];
     Row::with(cells, format!("at most {MOST_GROWTH}"), growth <= MOST_GROWTH)
 }
 
-/// Talks, and returns the cost of the short conversations and of the long ones.
-async fn converse(long: Long, store: Store) -> Result<[Cost; 2]> {
-    let llm = chatting(0)?;
-    let cota = Cota::start(store, &[bot("long")], &llm.ready)?;
-    let mut talk = Talk { client: HttpClient::connect(&cota.address).await?, pid: cota.pid(), conversations: long.conversations };
+/// Talks to the bot `long`, and returns the cost of the short conversations and of the long ones.
+pub(crate) async fn converse(long: Long, address: &str, pid: u32) -> Result<[Cost; 2]> {
+    let mut talk = Talk { client: HttpClient::connect(address).await?, pid, conversations: long.conversations };
     let first = (long.late + 1).saturating_sub(long.window / 2).max(1);
     talk.speak("long", 1..first).await?;
     let late = talk.cost(&[("long".to_owned(), first..first + long.window)]).await?;

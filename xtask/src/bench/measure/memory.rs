@@ -29,8 +29,9 @@ pub(super) fn measure(plan: &Plan) -> Result<Vec<Section>> {
         let at_rest = resident_bytes(cota.pid())?;
         let row = vec!["at rest".to_owned(), store.name().to_owned(), format!("{:.1} MB", at_rest as f64 / MB)];
         rows.push(Row::with(row, "at most 20 MB", at_rest as f64 <= MOST_IDLE));
-        let sockets =
-            Helper::start("idle", &IdleRole { address: cota.address.clone(), sockets: plan.idle_sockets, channel: Channel::WebSocket })?;
+        let address = cota.address.clone();
+        let role = IdleRole { address, sockets: plan.idle_sockets, channel: Channel::WebSocket, together: false };
+        let sockets = Helper::start("idle", &role)?;
         sleep(Duration::from_secs(1));
         let grown = resident_bytes(cota.pid())?.saturating_sub(at_rest);
         let each = grown as f64 / plan.idle_sockets as f64;

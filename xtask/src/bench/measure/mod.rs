@@ -2,11 +2,11 @@
 
 mod channels;
 mod limits;
-mod long;
+pub(crate) mod long;
 mod memory;
 mod modes;
 mod start;
-mod throughput;
+pub(crate) mod throughput;
 
 use anyhow::Result;
 
@@ -32,7 +32,7 @@ pub(crate) const SUITE: Suite = Suite {
 };
 
 /// A model that chats.
-fn chatting(latency_ms: u64) -> Result<Helper> {
+pub(crate) fn chatting(latency_ms: u64) -> Result<Helper> {
     Helper::start("llm", &LlmRole { latency_ms, weather: false })
 }
 

@@ -130,7 +130,7 @@ impl Bench {
         let mut llm = chatting(latency_ms)?;
         let [memory, sqlite] = [Store::Memory, Store::Sqlite].map(|store| Cota::start(store, &[bot("chat")], &llm.ready));
         let (memory, sqlite) = (memory?, sqlite?);
-        let body_bytes = mean_body_bytes(&memory, &mut llm)?;
+        let body_bytes = mean_body_bytes(&memory.address, &mut llm)?;
         let proxy = Helper::start("proxy", &ProxyRole { apibase: llm.ready.clone(), body_bytes })?;
         Ok(Self { latency_ms, _llm: llm, proxy, memory, sqlite })
     }
@@ -157,11 +157,11 @@ impl Bench {
     }
 }
 
-/// How long the body of a request of cota's is, so that the proxy's are as long.
-fn mean_body_bytes(cota: &Cota, llm: &mut Helper) -> Result<usize> {
+/// How long the body of a request of the server's is, so that the proxy's are as long.
+pub(crate) fn mean_body_bytes(address: &str, llm: &mut Helper) -> Result<usize> {
     let second = std::time::Duration::from_secs(1);
     let load = Load {
-        address: cota.address.clone(),
+        address: address.to_owned(),
         channel: Channel::Http,
         clients: 10,
         warm_up: second / 4,

@@ -8,8 +8,9 @@ use crate::load::Connection;
 pub(super) async fn play(role: IdleRole) -> Result<()> {
     let mut sockets = Vec::with_capacity(role.sockets);
     for number in 0..role.sockets {
-        let mut socket = Connection::open(&role.address, role.channel, &format!("idle-{number}")).await?;
-        socket.enter(&format!("idle-{number}")).await?;
+        let name = if role.together { "idle".to_owned() } else { format!("idle-{number}") };
+        let mut socket = Connection::open(&role.address, role.channel, &name).await?;
+        socket.enter(&name).await?;
         sockets.push(socket);
     }
     say("ready")?;

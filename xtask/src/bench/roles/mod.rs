@@ -37,6 +37,8 @@ pub(crate) struct IdleRole {
     pub(crate) address: String,
     pub(crate) sockets: usize,
     pub(crate) channel: Channel,
+    /// Whether one sender has them all, in one conversation; else each has a sender and a conversation of its own.
+    pub(crate) together: bool,
 }
 
 /// What the scripted model has been asked so far.

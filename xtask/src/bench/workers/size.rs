@@ -1,0 +1,45 @@
+//! How large the script is that is deployed.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{FILES, build};
+use crate::plan::Plan;
+use crate::report::{Row, Section};
+
+/// In thousands of bytes.
+const MOST: f64 = 900.0;
+
+pub(super) fn measure(_plan: &Plan) -> Result<Vec<Section>> {
+    let mut script = Vec::new();
+    for name in FILES {
+        let file = build().join(name);
+        script.extend(fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?);
+    }
+    let kb = |bytes: usize| bytes as f64 / 1000.0;
+    let (whole, packed) = (kb(script.len()), kb(zipped(script)?));
+    Ok(vec![Section {
+        title: "Size",
+        note: "`index.js` and `index_bg.wasm` as `wrangler deploy` uploads them, with the bots `weather`, `chat` and `long` in them."
+            .to_owned(),
+        head: vec!["what", "KB"],
+        rows: vec![
+            Row::plain(vec!["as it is".to_owned(), format!("{whole:.0}")]),
+            Row::with(vec!["gzipped".to_owned(), format!("{packed:.0}")], format!("at most {MOST:.0}"), packed <= MOST),
+        ],
+    }])
+}
+
+/// How many bytes these are, compressed as wrangler does it.
+fn zipped(bytes: Vec<u8>) -> Result<usize> {
+    let mut gzip = Command::new("gzip").arg("-6").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("gzip is needed")?;
+    let mut input = gzip.stdin.take().context("no standard input")?;
+    let writing = std::thread::spawn(move || input.write_all(&bytes));
+    let output = gzip.wait_with_output()?;
+    ensure!(output.status.success(), "gzip failed ({})", output.status);
+    writing.join().map_err(|_| anyhow::anyhow!("gzip was not written to"))??;
+    Ok(output.stdout.len())
+}

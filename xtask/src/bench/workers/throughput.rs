@@ -1,0 +1,104 @@
+//! Turns per second beside the bare Worker and object, and what a turn takes longer than there.
+
+use anyhow::Result;
+use cota_testkit::llm_server::scripts::CHOOSE;
+
+use super::workerd::{Script, Workerd, variables};
+use crate::load::{Channel, Figures, Load};
+use crate::machine::processor_us;
+use crate::measure::throughput::mean_body_bytes;
+use crate::measure::{chatting, median};
+use crate::plan::Plan;
+use crate::processes;
+use crate::report::{Row, Section};
+
+const CONVERSATIONS: usize = 50;
+const LEAST_RATIO: f64 = 0.7;
+const MOST_OVERHEAD_MS: f64 = 10.0;
+const SIDES: [(Script, &str); 2] = [(Script::Bare, "bare pair"), (Script::Cota, "cota")];
+
+/// What the clients saw of one side in one round, and the processor time of a turn there.
+struct Seen {
+    figures: Figures,
+    processor_us: f64,
+}
+
+pub(super) fn measure(plan: &Plan) -> Result<Vec<Section>> {
+    let mut rows = Vec::new();
+    for latency_ms in [0, 50] {
+        rows.extend(at(latency_ms, plan)?);
+    }
+    Ok(vec![Section {
+        title: "Turns per second",
+        note: format!(
+            "{CONVERSATIONS} clients in a closed loop over HTTP, plain chat in `prompts` mode: two LLM calls a turn, a new conversation\n\
+             after ten turns, every reply checked. The bare pair is a Worker and an object in JavaScript that make two calls of the same\n\
+             length and two writes to the object's SQLite, and nothing else: the limit. Each side by turns, {} round(s) of {:.1} s each\n\
+             after {:.1} s of warming up; medians of the rounds, the ratio and the difference taken within each. CPU is workerd's\n\
+             processor time for each turn.",
+            plan.rounds,
+            plan.measured.as_secs_f64(),
+            plan.warm_up.as_secs_f64()
+        ),
+        head: vec!["model", "server", "turns/s", "p50 ms", "p95 ms", "CPU µs", "faults", "ratio", "p50 more, ms"],
+        rows,
+    }])
+}
+
+/// Both sides with a model that takes so long.
+fn at(latency_ms: u64, plan: &Plan) -> Result<Vec<Row>> {
+    let mut llm = chatting(latency_ms)?;
+    let cota = Workerd::start(Script::Cota, &variables("chat", &llm.ready))?;
+    let body_bytes = mean_body_bytes(&cota.address, &mut llm)?.to_string();
+    let bare = Workerd::start(Script::Bare, &[("COTA_BENCH_LLM", &llm.ready), ("BODY_BYTES", &body_bytes), ("CHOOSE", CHOOSE)])?;
+    let mut rounds = Vec::new();
+    for round in 0..plan.rounds {
+        rounds.push([talk(plan, &bare, &format!("w{latency_ms}-{round}"))?, talk(plan, &cota, &format!("w{latency_ms}-{round}"))?]);
+    }
+    Ok(SIDES.iter().zip([0, 1]).map(|((script, name), place)| row(latency_ms, *script, name, &rounds, place)).collect())
+}
+
+fn talk(plan: &Plan, server: &Workerd, run: &str) -> Result<Seen> {
+    let load = Load {
+        address: server.address.clone(),
+        channel: Channel::Http,
+        clients: CONVERSATIONS,
+        warm_up: plan.warm_up,
+        measured: plan.measured,
+        run: run.to_owned(),
+    };
+    let before = processor_us(server.pid())?;
+    let figures = processes::load(&load)?;
+    let used = processor_us(server.pid())?.saturating_sub(before);
+    if let Some(fault) = &figures.first_fault {
+        eprintln!("  {run}: {fault}");
+    }
+    let processor_us = used as f64 / figures.all_turns.max(1) as f64;
+    Ok(Seen { figures, processor_us })
+}
+
+fn row(latency_ms: u64, script: Script, name: &str, rounds: &[[Seen; 2]], place: usize) -> Row {
+    let over = |value: &dyn Fn(&[Seen; 2], &Seen) -> f64| {
+        median(rounds.iter().filter_map(|round| round.get(place).map(|seen| value(round, seen))).collect())
+    };
+    let p50 = |seen: &Seen| seen.figures.p50_us as f64 / 1000.0;
+    let ratio = over(&|[bare, _], seen| seen.figures.turns_per_second() / bare.figures.turns_per_second().max(f64::MIN_POSITIVE));
+    let more = over(&|[bare, _], seen| p50(seen) - p50(bare));
+    let faults: u64 = rounds.iter().filter_map(|round| round.get(place)).map(|seen| seen.figures.errors + seen.figures.wrong).sum();
+    let cells = vec![
+        format!("{latency_ms} ms"),
+        name.to_owned(),
+        format!("{:.0}", over(&|_, seen| seen.figures.turns_per_second())),
+        format!("{:.2}", over(&|_, seen| p50(seen))),
+        format!("{:.2}", over(&|_, seen| seen.figures.p95_us as f64 / 1000.0)),
+        format!("{:.0}", over(&|_, seen| seen.processor_us)),
+        faults.to_string(),
+        format!("{ratio:.2}"),
+        format!("{more:.2}"),
+    ];
+    match (script, latency_ms) {
+        (Script::Bare, _) => Row::plain(cells),
+        (Script::Cota, 0) => Row::with(cells, format!("ratio at least {LEAST_RATIO}"), ratio >= LEAST_RATIO && faults == 0),
+        (Script::Cota, _) => Row::with(cells, format!("at most {MOST_OVERHEAD_MS:.0} ms more"), more <= MOST_OVERHEAD_MS && faults == 0),
+    }
+}
