@@ -14,9 +14,10 @@ use cota_testkit::proofs;
 use cota_testkit::services::upstash::Upstash;
 use cota_testkit::targets::example;
 use cota_testkit::targets::laptop::{Cota, Store};
+use cota_testkit::targets::workerd::{self, Workerd};
 
 /// The example bots that every target serves together; the first is the default one.
-const BOTS: [&str; 3] = ["weather", "weather-zh", "helpdesk"];
+const BOTS: [&str; 4] = ["weather", "weather-zh", "helpdesk", "clinic"];
 
 /// Where no model is: the bots have one of their own.
 const NO_MODEL: &str = "http://127.0.0.1:1/v1";
@@ -27,11 +28,12 @@ struct Target {
     start: fn() -> Running,
 }
 
-const TARGETS: [Target; 4] = [
+const TARGETS: [Target; 5] = [
     Target { name: "cota run, in memory", start: || local(&Store::Memory, ()) },
     Target { name: "cota run, SQLite", start: sqlite },
     Target { name: "cota run, Upstash Redis", start: upstash },
     Target { name: "cota run, DynamoDB", start: || local(&Store::DynamoDb("targets".to_owned()), ()) },
+    Target { name: "Cloudflare Workers", start: workers },
 ];
 
 /// A target that serves the bots until it is dropped.
@@ -56,6 +58,13 @@ fn sqlite() -> Running {
 fn upstash() -> Running {
     let upstash = Upstash::start();
     local(&Store::Upstash(upstash.url()), upstash)
+}
+
+fn workers() -> Running {
+    workerd::build_once();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let workerd = runtime.block_on(Workerd::start(BOTS[0], NO_MODEL));
+    Running { address: workerd.address.clone(), _parts: (Box::new(workerd), Box::new(())) }
 }
 
 #[test]

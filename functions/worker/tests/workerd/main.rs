@@ -20,7 +20,6 @@ mod sockets;
 mod store;
 mod support;
 mod tasks;
-mod transcript;
 
 /// What every target promises.
 mod promises {
