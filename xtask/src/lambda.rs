@@ -11,7 +11,7 @@ use crate::process::{self, cargo};
 use crate::tools::lambda::{LAMBDA_TARGET, cross_compiler, sam};
 
 /// The functions: folders of `functions/`, and their programs.
-pub const FUNCTIONS: [&str; 3] = ["api", "turn", "websocket"];
+pub const FUNCTIONS: [&str; 4] = ["api", "task", "turn", "websocket"];
 /// A folder of functions that are built already; they are taken from there and not built.
 pub const BUILT_VARIABLE: &str = "COTA_FUNCTIONS";
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use cota_config::{Bundle, BundleError, Diagnostic, Loaded, Options, Severity, Target, codes};
 use cota_core::bot::{Bot, Llm};
 use cota_core::ids::{BotDigest, BotName};
+use cota_core::task::Task;
 use cota_driver::ports::Bots;
 use cota_effects::StandardEffects;
 use serde_json::value::RawValue;
@@ -20,7 +21,14 @@ const BUILT_IN: &str = include_str!(concat!(env!("OUT_DIR"), "/bundles.json"));
 const BINARY: &str = "(in the binary)";
 
 /// The bots of a deployment, as they were when its environment started.
-pub(crate) struct Bundles(Vec<(BotName, Arc<Bot>)>);
+pub(crate) struct Bundles {
+    bots: Vec<(BotName, Arc<Bot>)>,
+    /// Its tasks, until they are served.
+    tasks: Vec<Staff>,
+}
+
+/// A task, its planner's bot, its agents.
+pub(crate) type Staff = (Task, Bot, Vec<Bot>);
 
 /// Makes bots of bundles, as a deployment can serve them.
 #[derive(Clone)]
@@ -101,22 +109,32 @@ impl Bundles {
         bundles: impl Iterator<Item = Result<(PathBuf, String), BundlesError>>,
         reader: &Reader,
     ) -> Result<Self, BundlesError> {
-        let mut bots: Vec<(BotName, Arc<Bot>)> = Vec::new();
+        let (mut bots, mut tasks): (Vec<(BotName, Arc<Bot>)>, Vec<Staff>) = (Vec::new(), Vec::new());
         for bundle in bundles {
             let (path, text) = bundle?;
-            let bot = reader.load(&path, &text)?;
+            let bundle = Bundle::parse(&text).map_err(|source| BundlesError::Bundle { path: path.clone(), source })?;
+            if bundle.is_task() {
+                tasks.push(reader.load_task(&path, bundle)?);
+                continue;
+            }
+            let bot = reader.load(&path, bundle)?;
             let name = bot.source().name.clone();
             if bots.iter().any(|(other, _)| *other == name) {
                 return Err(BundlesError::SameName { folder: folder.to_owned(), name });
             }
             bots.push((name, Arc::new(bot)));
         }
-        if bots.is_empty() { Err(BundlesError::None(folder.to_owned())) } else { Ok(Self(bots)) }
+        if bots.is_empty() && tasks.is_empty() { Err(BundlesError::None(folder.to_owned())) } else { Ok(Self { bots, tasks }) }
     }
 
-    /// Every bot.
+    /// The tasks, for whoever serves them.
+    pub(crate) fn take_tasks(&mut self) -> Vec<Staff> {
+        std::mem::take(&mut self.tasks)
+    }
+
+    /// Every bot; the agents of tasks are not among them.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Bot>> {
-        self.0.iter().map(|(_, bot)| bot)
+        self.bots.iter().map(|(_, bot)| bot)
     }
 }
 
@@ -124,10 +142,7 @@ impl Reader {
     /// What a bundle is here. A call that may outlast any invocation is an error: in flight it cannot be saved, so it would be
     /// begun anew for ever.
     pub(crate) fn read(&self, bundle: Bundle) -> Loaded {
-        let lookup = |name: &str| self.environment.get(name);
-        let environment = lookup("COTA_ENV");
-        let options = Options { target: Target::Edge, environment: environment.as_deref(), ..Options::new("") };
-        let mut loaded = cota_config::load_bundle(bundle, &lookup, &options);
+        let mut loaded = self.with_variables(|lookup, options| cota_config::load_bundle(bundle, lookup, options));
         if let Some(too_long) = loaded.bot.as_ref().and_then(|bot| self.too_long(bot)) {
             loaded.diagnostics.push(too_long);
             loaded.bot = None;
@@ -138,13 +153,30 @@ impl Reader {
         loaded
     }
 
-    fn load(&self, path: &Path, text: &str) -> Result<Bot, BundlesError> {
-        let bundle = Bundle::parse(text).map_err(|source| BundlesError::Bundle { path: path.to_owned(), source })?;
+    fn load(&self, path: &Path, bundle: Bundle) -> Result<Bot, BundlesError> {
         let loaded = self.read(bundle);
-        loaded.bot.ok_or_else(|| {
-            let problems: Vec<String> = loaded.diagnostics.iter().map(Diagnostic::to_string).collect();
-            BundlesError::Broken { path: path.to_owned(), problems: problems.join("; ") }
-        })
+        loaded.bot.ok_or_else(|| broken(path, &loaded.diagnostics))
+    }
+
+    fn load_task(&self, path: &Path, bundle: Bundle) -> Result<Staff, BundlesError> {
+        let mut loaded = self.with_variables(|lookup, options| cota_config::load_task_bundle(bundle, lookup, options));
+        let mut diagnostics = std::mem::take(&mut loaded.diagnostics);
+        let staff = loaded.into_staff();
+        let agents = staff.iter().flat_map(|(_, planner, agents)| agents.iter().chain([planner]));
+        let too_long: Vec<Diagnostic> = agents.filter_map(|agent| self.too_long(agent)).collect();
+        let fits = too_long.is_empty();
+        diagnostics.extend(too_long);
+        let staff = staff.filter(|_| fits).ok_or_else(|| broken(path, &diagnostics))?;
+        if let Some(effects) = &self.effects {
+            staff.2.iter().for_each(|agent| effects.warm(agent));
+        }
+        Ok(staff)
+    }
+
+    fn with_variables<T>(&self, load: impl FnOnce(&dyn Fn(&str) -> Option<String>, &Options<'_>) -> T) -> T {
+        let lookup = |name: &str| self.environment.get(name);
+        let environment = lookup("COTA_ENV");
+        load(&lookup, &Options { target: Target::Edge, environment: environment.as_deref(), ..Options::new("") })
     }
 
     fn too_long(&self, bot: &Bot) -> Option<Diagnostic> {
@@ -171,9 +203,14 @@ impl Reader {
     }
 }
 
+fn broken(path: &Path, diagnostics: &[Diagnostic]) -> BundlesError {
+    let problems: Vec<String> = diagnostics.iter().map(Diagnostic::to_string).collect();
+    BundlesError::Broken { path: path.to_owned(), problems: problems.join("; ") }
+}
+
 impl Bots for Bundles {
     fn current(&self, name: &BotName) -> Option<Arc<Bot>> {
-        self.0.iter().find(|(other, _)| other == name).map(|(_, bot)| Arc::clone(bot))
+        self.bots.iter().find(|(other, _)| other == name).map(|(_, bot)| Arc::clone(bot))
     }
 
     fn pinned(&self, name: &BotName, digest: &BotDigest) -> Option<Arc<Bot>> {
@@ -181,7 +218,7 @@ impl Bots for Bundles {
     }
 
     fn names(&self) -> Vec<BotName> {
-        self.0.iter().map(|(name, _)| name.clone()).collect()
+        self.bots.iter().map(|(name, _)| name.clone()).collect()
     }
 }
 

@@ -1,10 +1,13 @@
 use lambda_runtime::Diagnostic;
 
+use cota_core::ids::BotName;
 use cota_driver::store::StoreError;
+use cota_driver::task::RelayError;
 
 use crate::aws::CallError;
 use crate::bundles::BundlesError;
 use crate::doorbell::BadRing;
+use crate::task::EngineError;
 
 /// Why a function cannot start, or an invocation came to nothing. Its name is what Lambda calls the error's type.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +38,18 @@ pub(crate) enum Failure {
     /// The queue did not take a doorbell.
     #[error("a doorbell could not be rung: {0}")]
     Doorbell(CallError),
+    /// There is no such task.
+    #[error("there is no task named `{0}`")]
+    UnknownTask(BotName),
+    /// Another invocation drives the task.
+    #[error("{0}")]
+    Held(RelayError),
+    /// Machine and driver of a task disagree.
+    #[error("the driver broke the task's contract: {0}")]
+    Broken(RelayError),
+    /// The state machine could not be asked.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// The invocation's own event has another shape than its source promises.
     #[error("the event is none of {source_name}: {fault}")]
     Event {
@@ -57,7 +72,21 @@ impl Failure {
             Self::BadRing(_) => "Cota.BadRing",
             Self::LostBell => "Cota.LostBell",
             Self::Doorbell(_) => "Cota.Doorbell",
+            Self::UnknownTask(_) => "Cota.UnknownTask",
+            Self::Held(_) => "Cota.Held",
+            Self::Broken(_) => "Cota.Broken",
+            Self::Engine(_) => "Cota.Engine",
             Self::Event { .. } => "Cota.Event",
+        }
+    }
+}
+
+impl From<RelayError> for Failure {
+    fn from(error: RelayError) -> Self {
+        match error {
+            RelayError::Store(error) => error.into(),
+            RelayError::Held => Self::Held(error),
+            RelayError::Broken(_) => Self::Broken(error),
         }
     }
 }

@@ -11,6 +11,7 @@ use cota_driver::ledger::{Ledger, MemoryLedger};
 use cota_driver::memory::MemoryStore;
 use cota_driver::ports::{Bots, Clock};
 use cota_driver::store::Store;
+use cota_driver::task::Company;
 use cota_effects::StandardEffects;
 use cota_gateway::limits::{Limiter, Limits, Metered};
 use cota_gateway::{Access, Gateway, Options};
@@ -31,6 +32,7 @@ use crate::invocation::Present;
 use crate::meter::Meter;
 use crate::secrets::{self, Vaults};
 use crate::settings::{Environment, Settings, StorePlace};
+use crate::task::Engine;
 use crate::{identity, log, published};
 
 /// A function that is ready for its first invocation.
@@ -108,13 +110,26 @@ impl Function {
         let talks = role != Role::Accepts;
         let reader =
             Reader { environment: Arc::clone(&environment), budget_ms: present.budget_ms(), effects: talks.then(|| Arc::clone(&effects)) };
-        let bundles = Arc::new(match &settings.bundles {
+        let mut bundles = match &settings.bundles {
             Some(folder) => Bundles::open(folder, &reader)?,
             None => Bundles::built_in(&reader)?,
-        });
+        };
+        let tasks = bundles.take_tasks();
+        let bundles = Arc::new(bundles);
         let published = match &settings.published {
             Some(place) => Some(Arc::new(published::open(place, &bundles, reader, &http, &clock)?)),
             None => None,
+        };
+        let bots = published.clone().map_or_else(|| bundles as Arc<dyn Bots>, |published| published as _);
+        let engine = match settings.state_machine.clone() {
+            None => None,
+            Some(machine) => Some(Engine {
+                states: aws()?.states()?,
+                machine,
+                store: Arc::clone(&store),
+                ledger: Arc::clone(&ledger),
+                clock: Arc::clone(&clock),
+            }),
         };
         let limiter = limiter(settings.limits, &ledger, &clock);
         let holder = unique_holder();
@@ -134,11 +149,12 @@ impl Function {
             store,
             effects: Metered::over(effects, &limiter),
             clock: Arc::clone(&clock),
-            bots: published.clone().map_or_else(|| bundles as Arc<dyn Bots>, |published| published as _),
+            bots: Arc::new(Company::new(bots, tasks)),
             holder,
             bells: Arc::clone(&bells),
             present: Arc::clone(&present),
             fan_out: fan_out.clone(),
+            engine,
             role,
         });
         Ok(Self { host, bells, present, clock, fan_out, meter: Arc::new(meter), published, options, gateways: Mutex::default() })
@@ -207,6 +223,10 @@ impl Services {
             ssm: JsonService::ssm(self.signed(), self.endpoint("ssm")?),
             secrets_manager: JsonService::secrets_manager(self.signed(), self.endpoint("secretsmanager")?),
         })
+    }
+
+    fn states(&self) -> Result<JsonService, Failure> {
+        Ok(JsonService::states(self.signed(), self.endpoint("states")?))
     }
 
     fn queue(&self, url: url::Url) -> Result<Queue, Failure> {

@@ -20,11 +20,14 @@ use cota_driver::host::{Conversations, Hub, Once, OnceError, SendError, Sent, Su
 use cota_driver::metrics::{Metrics, add};
 use cota_driver::ports::{Bots, Clock, Doorbell as _, Effects, Spawn as _};
 use cota_driver::store::{Acceptance, AfterAccept, ClaimOutcome, Claimed, Holder, NewMessage, Progress, Store, StoreError};
+use cota_driver::task::{Relay, ServedTask, accept_terms};
 
 use crate::connections::{Delivery, FanOut};
 use crate::doorbell::Bells;
+use crate::failure::Failure;
 use crate::invocation::Present;
 use crate::log;
+use crate::task::Engine;
 
 /// How often the record is looked at for those who follow a conversation that another function drives, in milliseconds.
 const FOLLOW_MS: u64 = 500;
@@ -42,6 +45,8 @@ pub(crate) struct Ports {
     pub(crate) present: Arc<Present>,
     /// Where there is a WebSocket API.
     pub(crate) fan_out: Option<FanOut>,
+    /// Where there is a state machine for tasks.
+    pub(crate) engine: Option<Engine>,
     pub(crate) role: Role,
 }
 
@@ -62,6 +67,7 @@ pub(crate) struct FunctionHost {
     bells: Arc<Bells>,
     present: Arc<Present>,
     fan_out: Option<FanOut>,
+    engine: Option<Engine>,
     role: Role,
     hub: Arc<Hub>,
     /// The conversations that are being driven here.
@@ -89,6 +95,7 @@ impl FunctionHost {
                 bells: ports.bells,
                 present: ports.present,
                 fan_out: ports.fan_out,
+                engine: ports.engine,
                 role: ports.role,
                 hub: Arc::default(),
                 running: Mutex::default(),
@@ -105,6 +112,9 @@ impl FunctionHost {
     /// If the store cannot be asked; the doorbell is to be heard again then.
     pub(crate) async fn hear(&self, key: &ConversationKey) -> Result<(), StoreError> {
         failpoint("before-claim");
+        if self.driver.bots.task(&key.bot).is_some() {
+            return self.drive_task(key).await;
+        }
         match self.driver.store.claim(key, &self.driver.holder, self.driver.clock.now()).await? {
             ClaimOutcome::Taken(claimed) => {
                 failpoint("after-claim");
@@ -119,6 +129,48 @@ impl FunctionHost {
             }
             ClaimOutcome::Held { .. } => {}
         }
+        Ok(())
+    }
+
+    /// The task that a key is of.
+    ///
+    /// # Errors
+    /// If it is not served here.
+    pub(crate) fn served(&self, key: &ConversationKey) -> Result<Arc<ServedTask>, Failure> {
+        self.driver.bots.task(&key.bot).ok_or_else(|| Failure::UnknownTask(key.bot.clone()))
+    }
+
+    /// A task whose agents have their conversations here.
+    pub(crate) fn relay<'h>(&'h self, served: &'h ServedTask, key: &'h ConversationKey) -> Relay<'h> {
+        Relay::new(&self.driver, self, served, key)
+    }
+
+    /// The state machine of tasks.
+    pub(crate) fn engine(&self) -> Option<&Engine> {
+        self.engine.as_ref()
+    }
+
+    /// Has the state machine go on with a task.
+    async fn drive_task(&self, key: &ConversationKey) -> Result<(), StoreError> {
+        let engine = self.engine.as_ref().ok_or_else(|| StoreError::Unavailable("there is no state machine for tasks".to_owned()))?;
+        engine.drive(key).await.map_err(|error| StoreError::Unavailable(error.to_string()))
+    }
+
+    /// Accepts a message on the terms of whoever it is for.
+    async fn accept(&self, key: &ConversationKey, message: NewMessage) -> Result<Acceptance, SendError> {
+        if self.driver.bots.task(&key.bot).is_some() {
+            return Ok(self.driver.store.accept(key, message, &accept_terms(None)).await?);
+        }
+        let bot = self.driver.bots.current(&key.bot).ok_or(SendError::UnknownBot)?;
+        Ok(self.driver.accept(&bot, key, message, self.role == Role::Answers).await?)
+    }
+
+    /// Wakes whoever drives a conversation of which this invocation does not.
+    async fn ring(&self, key: &ConversationKey) -> Result<(), StoreError> {
+        if self.driver.bots.task(&key.bot).is_some() {
+            return self.drive_task(key).await;
+        }
+        self.bells.ring(key, self.driver.clock.now());
         Ok(())
     }
 
@@ -175,12 +227,13 @@ impl FunctionHost {
         });
     }
 
-    async fn accepted(&self, key: &ConversationKey, message: InboxMessage, then: AfterAccept) {
+    async fn accepted(&self, key: &ConversationKey, message: InboxMessage, then: AfterAccept) -> Result<(), StoreError> {
         add(&self.metrics.accepted, 1);
         self.hub.publish(key, &Update::Accepted(Arc::new(message.clone())));
         match then {
             AfterAccept::Drive(claimed) => {
                 self.start_driving(key, claimed, message);
+                Ok(())
             }
             AfterAccept::Wait | AfterAccept::Ring => {
                 // The room sees a message before its answer: whoever answers it is woken after this.
@@ -191,7 +244,7 @@ impl FunctionHost {
                     signals.nudge(message.position);
                 }
                 failpoint("before-ring");
-                self.bells.ring(key, self.driver.clock.now());
+                self.ring(key).await
             }
         }
     }
@@ -239,12 +292,14 @@ impl Outlet for TurnOutlet<'_> {
 impl Conversations for FunctionHost {
     async fn send(&self, key: &ConversationKey, message: NewMessage) -> Result<Sent, SendError> {
         check_length(&message)?;
-        let bot = self.driver.bots.current(&key.bot).ok_or(SendError::UnknownBot)?;
+        if self.driver.bots.current(&key.bot).is_none() && self.driver.bots.task(&key.bot).is_none() {
+            return Err(SendError::UnknownBot);
+        }
         let lease_until = self.driver.clock.now().plus_ms(limits::LEASE_MS);
         // Before the message is there: whoever dies after this leaves nothing lying.
         self.bells.watch_first(key, lease_until).await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
         failpoint("before-accept");
-        let acceptance = self.driver.accept(&bot, key, message.clone(), self.role == Role::Answers).await?;
+        let acceptance = self.accept(key, message.clone()).await?;
         failpoint("after-accept");
         let refused = |error| {
             add(&self.metrics.refused, 1);
@@ -252,12 +307,15 @@ impl Conversations for FunctionHost {
         };
         match acceptance {
             Acceptance::Accepted { position, then } => {
-                self.accepted(key, message.at_position(position), then).await;
+                // It is accepted whatever comes now: where nobody can be woken, the watchdog is.
+                if let Err(error) = self.accepted(key, message.at_position(position), then).await {
+                    tracing::error!(%error, "a task goes on only when its watchdog is heard");
+                }
                 Ok(Sent::Accepted(position))
             }
             Acceptance::Repeated(progress) => {
                 if progress == Progress::Pending {
-                    self.bells.ring(key, self.driver.clock.now());
+                    self.ring(key).await?;
                 }
                 Ok(Sent::Repeated(progress))
             }
@@ -271,6 +329,20 @@ impl Conversations for FunctionHost {
         let subscription = self.hub.subscribe(key, streams);
         self.look_now_and_then(key);
         subscription
+    }
+
+    fn cancel(&self, key: &ConversationKey, message: &MessageId) {
+        if let Some(signals) = lock(&self.running).get(key) {
+            signals.cancel(message);
+        }
+    }
+
+    fn task(&self, name: &BotName) -> Option<Arc<ServedTask>> {
+        self.driver.bots.task(name)
+    }
+
+    fn task_names(&self) -> Vec<BotName> {
+        self.driver.bots.task_names()
     }
 
     async fn events(&self, key: &ConversationKey, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {

@@ -1,7 +1,7 @@
 //! What the Lambda functions share: a conversation host in an invocation, the doorbell, connections, settings.
 //!
-//! `functions/api` answers HTTP, `functions/websocket` takes the events of a WebSocket API, `functions/turn` hears doorbells; each
-//! is a `main` that calls its module here. This crate decides nothing about a conversation: `cota-driver` drives it and
+//! `functions/api` answers HTTP, `functions/websocket` takes the events of a WebSocket API, `functions/turn` hears doorbells,
+//! `functions/task` does what the state machine of tasks wants done; each is a `main` that calls its module here. This crate decides nothing about a conversation: `cota-driver` drives it and
 //! `cota-gateway` reads requests. It keeps nothing between two invocations that a new environment would lack.
 //!
 //! **Key decision: nothing runs on after the answer.** An environment is frozen when its answer is out. So a turn runs inside the
@@ -9,7 +9,7 @@
 //! and what has no time any more is left to the next doorbell. A doorbell is rung before a message is accepted, so that no death
 //! in between leaves it lying.
 //!
-//! - [`api`], [`websocket`], [`turn`]: the three functions.
+//! - [`api`], [`websocket`], [`turn`], [`task`]: the functions.
 //! - `host`: the conversations. `doorbell`: the queue that wakes `turn`. `connections`: who is connected, and what is sent.
 //! - `aws`: signed calls of AWS services. `settings`, `secrets`, `bundles`, `published`, `identity`, `log`, `meter`: what a function
 //!   begins with.
@@ -31,5 +31,6 @@ mod meter;
 mod published;
 mod secrets;
 mod settings;
+pub mod task;
 pub mod turn;
 pub mod websocket;

@@ -59,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) queue: Option<Url>,
     /// Where frames for connections are posted to, if there is a WebSocket API.
     pub(crate) connections: Option<Url>,
+    /// The ARN of the state machine that drives tasks, if there is one.
+    pub(crate) state_machine: Option<String>,
     /// A folder of bundles, instead of the bots that the build put in.
     pub(crate) bundles: Option<PathBuf>,
     /// Where newer versions of the bots are published.
@@ -112,6 +114,7 @@ impl Settings {
             retention: days.filter(|days| *days > 0).map(|days| Duration::from_secs(u64::from(days) * 86_400)),
             queue: url("COTA_QUEUE_URL")?,
             connections: url("COTA_CONNECTIONS_URL")?,
+            state_machine: environment.get("COTA_STATE_MACHINE"),
             bundles,
             published,
             limits: limits(environment)?,

@@ -97,7 +97,9 @@ fn the_functions_may_do_exactly_what_they_call() {
     let reads_bots = BTreeSet::from(["GetObject", "ListBucket"].map(str::to_owned));
     assert!(places.contains("s3:GetObject") && places.contains("s3:ListBucket") && actions("ReadsBots", "s3") == reads_bots);
     assert!(places.contains("\"cota/bots/") && resource("ReadsBots").contains("/cota/bots/*\""));
-    for (function, hears) in [("Api", false), ("Socket", false), ("Turn", true)] {
+    let drives = BTreeSet::from(["SendTaskSuccess", "StartExecution"].map(str::to_owned));
+    assert!(code.contains("\"StartExecution\"") && code.contains("\"SendTaskSuccess\"") && actions("DrivesTasks", "states") == drives);
+    for (function, hears) in [("Api", false), ("Socket", false), ("Task", false), ("Turn", true)] {
         let text = resource(function);
         assert_eq!(text.contains("HearsDoorbell"), hears, "{function}");
         assert!(!text.contains("\"*\""), "{function} may do everything");
@@ -114,6 +116,27 @@ fn every_setting_that_the_functions_read_is_set_by_the_template() {
     for setting in settings.iter().filter(|setting| !left_out.contains(*setting)) {
         assert!(template.contains(&format!("        {setting}: ")), "template.yaml does not set {setting}");
     }
+}
+
+#[test]
+fn the_state_machine_hands_on_references_and_tries_every_state_again() {
+    let text = fs::read_to_string(root().join("infra/task.asl.json")).unwrap();
+    let machine: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let states = machine["States"].as_object().unwrap();
+    let inner = states["Agents"]["ItemProcessor"]["States"].as_object().unwrap();
+    let mut orders = BTreeSet::new();
+    for (name, state) in states.iter().chain(inner).filter(|(_, state)| state["Type"] == "Task") {
+        let payload = state["Parameters"]["Payload"].as_object().unwrap();
+        orders.insert(payload["do"].as_str().unwrap());
+        assert!(payload.keys().all(|key| ["do", "task.$", "step.$", "came.$", "token.$"].contains(&key.as_str())), "{name} hands on more");
+        let errors = state["Retry"].to_string();
+        for error in ["Cota.Held", "Cota.Store", "Runtime.ExitError", "Lambda.TooManyRequestsException"] {
+            assert!(errors.contains(error), "{name} is not tried again after {error}");
+        }
+        assert!(state["Catch"].to_string().contains("States.ALL"), "{name} lets an execution fail without a word");
+    }
+    assert_eq!(orders, BTreeSet::from(["ask", "collect", "plan", "respond", "validate", "wait"]));
+    assert!(resource("Tasks").contains("DefinitionUri: infra/task.asl.json") && resource("Tasks").contains("lambda:InvokeFunction"));
 }
 
 #[test]

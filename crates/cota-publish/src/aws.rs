@@ -42,12 +42,13 @@ pub enum AwsError {
 }
 
 /// The services, and the variables that move them.
-const ENDPOINTS: [(&str, &str); 5] = [
+const ENDPOINTS: [(&str, &str); 6] = [
     ("s3", "AWS_ENDPOINT_URL_S3"),
     ("dynamodb", "AWS_ENDPOINT_URL_DYNAMODB"),
     ("sqs", "AWS_ENDPOINT_URL_SQS"),
     ("ssm", "AWS_ENDPOINT_URL_SSM"),
     ("secretsmanager", "AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+    ("states", "AWS_ENDPOINT_URL_SFN"),
 ];
 
 impl Aws {

@@ -29,6 +29,10 @@ impl JsonService {
         Self { signed, url, name: "secretsmanager", target: "secretsmanager", content_type: "application/x-amz-json-1.1" }
     }
 
+    pub(crate) fn states(signed: Arc<Signed>, url: Url) -> Self {
+        Self { signed, url, name: "states", target: "AWSStepFunctions", content_type: "application/x-amz-json-1.0" }
+    }
+
     /// Calls an operation.
     pub(crate) async fn call(&self, operation: &str, parameters: &Json) -> Result<Json, CallError> {
         let headers = vec![("content-type", self.content_type.to_owned()), ("x-amz-target", format!("{}.{operation}", self.target))];

@@ -17,3 +17,4 @@ mod mixing;
 mod parking;
 mod promises;
 mod support;
+mod tasks;

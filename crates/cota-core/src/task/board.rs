@@ -6,8 +6,9 @@ use super::event::{Ending, Skip, Spent, TaskEvent};
 use super::plan::{HUMAN, Plan, PlannedStep, StepSource};
 use super::template::cut;
 use crate::event::{Event, EventBody};
-use crate::ids::{ConversationKey, RunId, Seq, Timestamp};
+use crate::ids::{ConversationKey, MessageId, RunId, Seq, Timestamp};
 use crate::limits;
+use crate::machine::EffectId;
 
 /// A task's state after the event `head`.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +42,11 @@ pub struct Board {
     pub(super) running: usize,
     /// The first effect that no event names.
     pub(super) effects: u32,
+}
+
+/// The id of the message by which an effect of a run asks an agent.
+pub(super) fn ask_id(run: &RunId, effect: u32) -> Option<MessageId> {
+    MessageId::new(format!("{run}/{effect}")).ok()
 }
 
 /// How a task ended.
@@ -161,6 +167,21 @@ impl Board {
     #[must_use]
     pub fn step(&self, name: &str) -> Option<&Step> {
         self.steps.get(*self.places.get(name)?)
+    }
+
+    /// The step that an agent works on under this effect.
+    #[must_use]
+    pub fn step_of(&self, effect: EffectId) -> Option<&Step> {
+        self.steps.iter().find(|step| step.state == StepState::Running(effect.0))
+    }
+
+    /// The id of the message that asks an agent to do a step, if one is at work on it.
+    #[must_use]
+    pub fn message_of(&self, step: &Step) -> Option<MessageId> {
+        match (&step.state, &self.run) {
+            (StepState::Running(effect), Some(run)) if !step.planned.is_human() => ask_id(run, *effect),
+            _ => None,
+        }
     }
 
     /// The place of the step of this name.

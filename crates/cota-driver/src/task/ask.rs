@@ -139,7 +139,13 @@ async fn pause(crew: Crew<'_>) {
 }
 
 /// The answer as the log has it.
-async fn recorded(crew: Crew<'_>, key: &ConversationKey, message_id: &MessageId, first: Seq, last: Seq) -> Result<Completed, Asked> {
+pub(super) async fn recorded(
+    crew: Crew<'_>,
+    key: &ConversationKey,
+    message_id: &MessageId,
+    first: Seq,
+    last: Seq,
+) -> Result<Completed, Asked> {
     let mut after = Seq(first.0.saturating_sub(1));
     while after < last {
         let events = crew.conversations.events(key, after, PAGE).await;

@@ -4,6 +4,7 @@ mod action;
 mod ask;
 mod company;
 mod play;
+mod relay;
 
 use std::sync::Arc;
 
@@ -11,7 +12,8 @@ use cota_core::bot::Bot;
 use cota_core::ids::{ConversationKey, Seq};
 use cota_core::limits;
 use cota_core::machine::Machine as _;
-use cota_core::task::{Board, Context, RunReport, SuspendedTask, Task, TaskRun};
+use cota_core::prompt::ChatRequest;
+use cota_core::task::{Board, Context, Planning, RunReport, SuspendedTask, Task, TaskRun};
 
 use crate::conversation::{Driven, Driver, Outlet};
 use crate::host::Conversations;
@@ -21,6 +23,7 @@ use play::{Play, Played};
 
 pub use action::WithTasks;
 pub use company::Company;
+pub use relay::{Came, Due, Relay, RelayError, Stage};
 
 /// Events that are read at once.
 const PAGE: usize = 1_000;
@@ -96,6 +99,14 @@ impl Crew<'_> {
                     return Driven::Left;
                 }
             }
+        }
+    }
+
+    /// What the planner's LLM is asked next.
+    fn planner_request(&self, board: &Board) -> Option<ChatRequest> {
+        match &self.served.task.planning {
+            Planning::Dynamic(planner) => Some(planner.request(&self.served.task, board)),
+            Planning::Static(_) => None,
         }
     }
 

@@ -156,10 +156,7 @@ impl<'d> Play<'d> {
         let mut message = None;
         let performed: BoxFuture<'d, Result<Completed, Asked>> = match effect {
             Effect::Plan { llm } => {
-                let chat = match &crew.served.task.planning {
-                    cota_core::task::Planning::Dynamic(planner) => Some(planner.request(&crew.served.task, self.run.board())),
-                    cota_core::task::Planning::Static(_) => None,
-                };
+                let chat = crew.planner_request(self.run.board());
                 let key = format!("{}/{}", self.run.run(), id.0);
                 plan(crew, llm, chat, key, deadline).boxed()
             }

@@ -1,4 +1,5 @@
-//! What surrounds a Lambda function, for tests: the Runtime API, a Function URL, a queue's poller, a WebSocket API.
+//! What surrounds a Lambda function, for tests: the Runtime API, a Function URL, a queue's poller, a WebSocket
+//! API, and Lambda's own API as a state machine calls it.
 //!
 //! The functions under test are the real binaries, each environment a process of its own, and what they find around them behaves
 //! as AWS's own does in what they can tell: an environment has one invocation at a time, is frozen when its answer is out, and is
@@ -16,6 +17,7 @@ mod environment;
 mod function;
 mod function_url;
 mod http_call;
+mod invoke_api;
 mod payload;
 mod query;
 mod queue;
@@ -24,5 +26,6 @@ mod websocket_api;
 
 pub use function::{Failed, Function, Settings};
 pub use function_url::FunctionUrl;
+pub use invoke_api::InvokeApi;
 pub use queue::{Mischief, Poller, Queue};
 pub use websocket_api::WebSocketApi;

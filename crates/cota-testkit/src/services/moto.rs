@@ -23,10 +23,27 @@ impl Moto {
     /// Starts it.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    /// Starts it as one whose state machines run for real, and invoke functions at this port.
+    #[must_use]
+    pub fn start_with_states(invoke_port: u16) -> Self {
+        let moto = Self::start_with(|python| {
+            python.env("MOTO_PORT", invoke_port.to_string());
+        });
+        let config = serde_json::json!({"stepfunctions": {"execute_state_machine": true}}).to_string();
+        let answer = ask(moto.port, "POST", "/moto-api/config", "content-type: application/json\r\n", &config);
+        assert!(answer.as_ref().is_some_and(|answer| answer.starts_with("HTTP/1.1 20")), "state machines do not run: {answer:?}");
+        moto
+    }
+
+    fn start_with(change: impl FnOnce(&mut Command)) -> Self {
         let packages = pip(&format!("pip-moto-{VERSION}"), &[&format!("moto[server,s3,dynamodb]=={VERSION}")]);
         let port = free_port();
         let mut python = Command::new("python3");
         python.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]).env("PYTHONPATH", packages);
+        change(&mut python);
         let service = Service::start("moto", &mut python, || ask(port, "GET", "/moto-api/", "", "").is_some());
         Self { _service: service, port }
     }
@@ -35,6 +52,22 @@ impl Moto {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Makes a state machine of this definition; its ARN.
+    #[must_use]
+    pub fn create_state_machine(&self, name: &str, definition: &str) -> String {
+        let role = "arn:aws:iam::123456789012:role/states";
+        let parameters = serde_json::json!({"name": name, "definition": definition, "roleArn": role}).to_string();
+        let headers = format!(
+            "{}content-type: application/x-amz-json-1.0\r\nx-amz-target: AWSStepFunctions.CreateStateMachine\r\n",
+            signed_for("states")
+        );
+        let answer = ask(self.port, "POST", "/", &headers, &parameters).unwrap_or_default();
+        let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default();
+        let made: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+        let arn = made.get("stateMachineArn").and_then(serde_json::Value::as_str);
+        arn.unwrap_or_else(|| panic!("no state machine was made: {answer}")).to_owned()
     }
 
     /// Makes a bucket.

@@ -32,7 +32,7 @@ fn build() -> PathBuf {
     let folder = this.parent().and_then(Path::parent).unwrap();
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(&root).args(["build", "--quiet", "--features", "failpoints", "--target-dir"]).arg(folder.parent().unwrap());
-    for function in ["api", "turn", "websocket"] {
+    for function in ["api", "task", "turn", "websocket"] {
         cargo.args(["--package", &format!("cota-function-{function}")]);
     }
     cargo.args(["--package", "cota-cli"]);

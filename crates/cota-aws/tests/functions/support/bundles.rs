@@ -17,7 +17,8 @@ impl Bundles {
             let name = bot.file_name().unwrap().to_str().unwrap();
             let mut files = Files::new();
             read(bot, bot, &mut files);
-            fs::write(folder.path().join(format!("{n}-{name}.json")), Bundle::of(&files, name).to_json()).unwrap();
+            let bundle = if files.contains_key("task.yml") { Bundle::of_task(&files, name) } else { Bundle::of(&files, name) };
+            fs::write(folder.path().join(format!("{n}-{name}.json")), bundle.to_json()).unwrap();
         }
         Self(folder)
     }

@@ -1,9 +1,11 @@
 //! A whole deployment: the three functions, their table, their queue, both ways in.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use cota_store_dynamodb::create_table;
-use cota_testkit::lambda::{Function, FunctionUrl, Mischief, Poller, Queue, Settings, WebSocketApi};
+use cota_testkit::lambda::{Function, FunctionUrl, InvokeApi, Mischief, Poller, Queue, Settings, WebSocketApi};
 use cota_testkit::services::dynamodb::{self, DynamoDb};
 use cota_testkit::services::moto::Moto;
 use serde_json::Value as Json;
@@ -33,6 +35,9 @@ impl Default for Plan {
 pub(crate) struct Deployment {
     pub(crate) api: Function,
     pub(crate) turn: Function,
+    pub(crate) task: Function,
+    /// What the state machine of tasks calls functions by.
+    pub(crate) invoking: InvokeApi,
     pub(crate) socket: Function,
     pub(crate) url: FunctionUrl,
     pub(crate) sockets: WebSocketApi,
@@ -48,7 +53,9 @@ pub(crate) struct Deployment {
 
 impl Deployment {
     pub(crate) async fn start(bundles: Bundles, plan: Plan) -> Self {
-        let moto = Moto::start();
+        let invoking = InvokeApi::start().await;
+        let moto = Moto::start_with_states(invoking.port());
+        let machine = moto.create_state_machine("tasks", &definition());
         let aws = moto.url().trim_start_matches("http://").to_owned();
         let dead = Queue::create(&aws, "dead", Duration::from_secs(1), None).await;
         let queue = Queue::create(&aws, "doorbell", plan.visibility, Some((&dead, 3))).await;
@@ -67,6 +74,8 @@ impl Deployment {
                 .with("COTA_STORE", format!("dynamodb:{table}"))
                 .with("COTA_QUEUE_URL", queue.url())
                 .with("COTA_CONNECTIONS_URL", sockets.management())
+                .with("AWS_ENDPOINT_URL_SFN", moto.url())
+                .with("COTA_STATE_MACHINE", machine.clone())
                 .with("COTA_TURN_SECONDS", plan.timeout.as_secs_f64().to_string())
                 .with("COTA_INSECURE_NO_IDENTITY", "true")
                 .with("COTA_BUNDLES", bundles.folder());
@@ -75,11 +84,12 @@ impl Deployment {
             }
             Function::new(settings)
         };
-        let (api, turn, socket) = (function("api"), function("turn"), function("websocket"));
+        let (api, turn, socket, task) = (function("api"), function("turn"), function("websocket"), function("task"));
+        invoking.serve(task.clone());
         sockets.serve(socket.clone());
         let url = FunctionUrl::start(api.clone()).await;
         let poller = Poller::start(queue.clone(), turn.clone(), plan.mischief);
-        Self { api, turn, socket, url, sockets, queue, dead, table, aws: moto, _poller: poller, _bundles: bundles }
+        Self { api, turn, task, invoking, socket, url, sockets, queue, dead, table, aws: moto, _poller: poller, _bundles: bundles }
     }
 
     /// Where HTTP requests go.
@@ -101,11 +111,17 @@ impl Deployment {
 impl Drop for Deployment {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for function in self.functions() {
+            for function in self.functions().into_iter().chain([&self.task]) {
                 eprintln!("a function logged:\n{}", function.logged());
             }
         }
     }
+}
+
+/// The states of infra/, with what template.yaml puts in.
+fn definition() -> String {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/task.asl.json")).unwrap();
+    text.replace("${Partition}", "aws").replace("${TaskFunction}", "task")
 }
 
 fn client(database: &DynamoDb) -> cota_store_dynamodb::aws_sdk_dynamodb::Client {

@@ -4,7 +4,7 @@ use super::{Cx, Effect, StepState, TaskRun, What};
 use crate::ids::{MessageId, Timestamp};
 use crate::limits;
 use crate::machine::{EffectId, Step};
-use crate::task::board::Step as BoardStep;
+use crate::task::board::{Step as BoardStep, ask_id};
 use crate::task::planner::{self, Mind, Planner};
 use crate::task::template::{Holes, cut};
 use crate::task::{Ending, Planning, Skip, Spent, TaskEvent};
@@ -186,7 +186,7 @@ impl TaskRun {
 
     /// The id of the message by which an effect asks an agent.
     fn message_of(&self, effect: u32) -> Option<MessageId> {
-        MessageId::new(format!("{}/{effect}", self.saved.run)).ok()
+        ask_id(&self.saved.run, effect)
     }
 
     /// A query with the results in it, each cut to its share of what an agent takes.

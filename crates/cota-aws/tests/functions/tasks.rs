@@ -1,0 +1,69 @@
+//! Tasks on the state machine of infra/, as moto runs it, its states done by the real function: they end as on a laptop.
+
+use std::time::{Duration, Instant};
+
+use cota_testkit::client::task::{OVER, Task, expected, lasting};
+
+use super::support::deployment::{Deployment, Plan};
+use super::support::{self, Bundles, scatter, seeds};
+
+/// Within this time of a death a task goes on.
+const TAKEN_UP: Duration = Duration::from_secs(30);
+
+async fn deployment() -> Deployment {
+    Deployment::start(Bundles::of_examples(&["weather", "trip", "consult"]), Plan::default()).await
+}
+
+/// The trip to Oslo, to its end.
+async fn trip(address: String, id: String) -> Task {
+    let trip = Task::start(&address, "trip", "Oslo", &id).await;
+    trip.until(&["waiting"]).await;
+    assert_eq!(trip.answer("approve", "yes").await, 202);
+    assert_eq!(lasting(&trip.until(&OVER).await), expected("trip"), "{id}");
+    trip
+}
+
+#[test]
+fn the_examples_end_as_on_a_laptop() {
+    support::run(async {
+        let deployment = deployment().await;
+        let trip = trip(deployment.address(), "t1".to_owned()).await;
+        assert_eq!(trip.answer("approve", "no").await, 409, "the first answer counts");
+        let consult = Task::start(&deployment.address(), "consult", "", "c1").await;
+        assert_eq!(lasting(&consult.until(&OVER).await), expected("consult"));
+        let stopped = Task::start(&deployment.address(), "trip", "Rome", "t2").await;
+        stopped.until(&["waiting"]).await;
+        assert_eq!(stopped.cancel().await, 202);
+        assert_eq!(stopped.until(&OVER).await["state"], "cancelled");
+    });
+}
+
+#[test]
+fn an_answer_that_is_lost_is_asked_for_again() {
+    support::run(async {
+        let deployment = deployment().await;
+        // Every state's answer is lost once, the first time.
+        for lost in 1..=3 {
+            deployment.invoking.lose(lost);
+            trip(deployment.address(), format!("t{lost}")).await;
+        }
+    });
+}
+
+#[test]
+fn a_task_goes_on_when_its_function_is_killed() {
+    support::run(async {
+        let deployment = deployment().await;
+        for seed in seeds(6, 2) {
+            let task = Task::start(&deployment.address(), "trip", "Oslo", &format!("t{seed}")).await;
+            tokio::time::sleep(Duration::from_millis(scatter(seed, 400))).await;
+            deployment.task.kill();
+            let killed = Instant::now();
+            task.until(&["waiting"]).await;
+            assert!(killed.elapsed() < TAKEN_UP, "seed {seed}: went on after {:?}", killed.elapsed());
+            assert_eq!(task.answer("approve", "yes").await, 202);
+            assert_eq!(lasting(&task.until(&OVER).await), expected("trip"), "seed {seed}");
+        }
+        assert!(deployment.task.deaths() > 0, "nobody died, so this proves nothing");
+    });
+}
