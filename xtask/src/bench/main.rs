@@ -17,6 +17,7 @@ mod processes;
 mod report;
 mod roles;
 mod suite;
+mod tasks;
 mod workers;
 
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ fn run() -> Result<bool> {
     match words.as_slice() {
         ["role", name, settings] => roles::play(name, settings).map(|()| true),
         ["lambda", words @ ..] => measure(&lambda::SUITE, words),
+        ["tasks", words @ ..] => measure(&tasks::SUITE, words),
         ["workers", words @ ..] => measure(&workers::SUITE, words),
         words => measure(&measure::SUITE, words),
     }

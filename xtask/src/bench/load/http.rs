@@ -26,8 +26,13 @@ impl HttpClient {
     /// As [`say`](Self::say), with a query such as `?bot=name`.
     pub(crate) async fn say_to(&mut self, conversation: &str, query: &str, text: &str) -> Result<(u16, String)> {
         let body = serde_json::json!({"text": text}).to_string();
+        self.send("POST", &format!("/v1/conversations/{conversation}/messages{query}"), &body).await
+    }
+
+    /// Sends a request with a body of JSON; the status and the page that came back.
+    pub(crate) async fn send(&mut self, method: &str, target: &str, body: &str) -> Result<(u16, String)> {
         let request = format!(
-            "POST /v1/conversations/{conversation}/messages{query} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "{method} {target} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             self.host,
             body.len()
         );
