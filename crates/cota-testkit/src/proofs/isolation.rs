@@ -135,7 +135,10 @@ async fn frames_are_answered<S: Server>(server: &S) {
         let answer = socket.until(|frame| socket::is_from(frame, "bot")).await.unwrap();
         let id = answer["reply_to"].as_str().unwrap().to_owned();
         assert_eq!(answer["text"], format!("It is #{id}."));
-        answered.push(id);
+        // A frame may come twice.
+        if !answered.contains(&id) {
+            answered.push(id);
+        }
     }
     let mut recorded = Record::read(&address.http, "frames").await.answered_in_order();
     if !S::ORDERED {

@@ -12,6 +12,12 @@ use serde_json::Value as Json;
 
 use super::{Bundles, http, program};
 
+/// When somebody who was not heard says it again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// How often a doorbell is received in vain before it is given up, as the template says.
+const ATTEMPTS: u32 = 5;
+
 /// How a deployment differs from the usual one.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -58,7 +64,7 @@ impl Deployment {
         let machine = moto.create_state_machine("tasks", &definition());
         let aws = moto.url().trim_start_matches("http://").to_owned();
         let dead = Queue::create(&aws, "dead", Duration::from_secs(1), None).await;
-        let queue = Queue::create(&aws, "doorbell", plan.visibility, Some((&dead, 3))).await;
+        let queue = Queue::create(&aws, "doorbell", plan.visibility, Some((&dead, ATTEMPTS))).await;
         let database = dynamodb::shared();
         let table = format!("functions-{}", aws.replace([':', '.'], "-"));
         create_table(&client(database), &table).await.unwrap();
@@ -100,6 +106,13 @@ impl Deployment {
     /// Says something over HTTP.
     pub(crate) async fn say(&self, conversation: &str, body: &Json) -> http::Response {
         http::say(&self.address(), conversation, body).await
+    }
+
+    /// Says something over HTTP until it is accepted: again where a function died or the store had too much to do.
+    pub(crate) async fn insist(&self, conversation: &str, body: &Json) {
+        while self.say(conversation, body).await.status >= 500 {
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 
     /// Every function.
