@@ -200,6 +200,18 @@ test("it speaks Chinese where the page does, and changes with it", async (t) => 
   assert.equal(skip, "Skip to the task");
 });
 
+test("whoever starts a task before the server has listed its tasks has started it", async (t) => {
+  const { url } = await serve(t, example("trip"));
+  const page = await open(t, url);
+  await until(page, () => !document.querySelector("#tasks").hidden);
+  await page.route("**/v1/tasks*", async (route) => {
+    if (route.request().method() === "GET") await new Promise((done) => setTimeout(done, 500));
+    await route.continue();
+  });
+  await begin(page, "Oslo");
+  await comesTo(page, "waiting");
+});
+
 test("everything can be done with the keyboard alone, and is told to a screen reader", async (t) => {
   const { url } = await serve(t, example("trip"));
   const page = await open(t, url);

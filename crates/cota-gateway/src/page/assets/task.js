@@ -57,7 +57,7 @@ export class Tasks {
 		this.say("");
 		this.redraw();
 		if (id) this.watch();
-		else this.list();
+		else this.listed = this.list();
 	}
 
 	close() {
@@ -107,6 +107,8 @@ export class Tasks {
 	}
 
 	async begin() {
+		// Whoever is quick starts before the server has said what there is.
+		await this.listed;
 		const made = { id: this.tried?.id ?? fresh("t-"), task: byId("task-name").value, input: byId("task-input").value.trim() };
 		// A start that nobody answered may have been heard: the same again is the same task.
 		this.tried = made;
