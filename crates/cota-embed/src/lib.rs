@@ -39,17 +39,21 @@ pub enum EmbedError {
     },
 }
 
-/// Writes the bundles of the folders that [`VARIABLE`] names, relative to `root`, as one JSON list into `place`; those of `default`
-/// where it names none. Yields what the build script prints, so that cargo does this again when one of them changes.
+/// The folder that is compiled in where nobody says.
+const DEFAULT: &str = "examples/weather";
+
+/// Writes the bundles of the folders that [`VARIABLE`] names, relative to `root`, as one JSON list into `bundles.json` of cargo's
+/// `OUT_DIR`. Yields what the build script prints, so that cargo does this again when one of them changes.
 ///
 /// # Errors
-/// When a folder cannot be read, or its bot does not load.
-pub fn write(root: &Path, default: &str, place: &Path) -> Result<String, EmbedError> {
+/// When a folder cannot be read, or its bot or task does not load.
+pub fn write(root: &Path) -> Result<String, EmbedError> {
+    let place = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("bundles.json");
     let mut told = format!("cargo::rerun-if-env-changed={VARIABLE}\n");
-    let named = std::env::var(VARIABLE).ok().filter(|named| !named.trim().is_empty()).unwrap_or_else(|| default.to_owned());
+    let named = std::env::var(VARIABLE).ok().filter(|named| !named.trim().is_empty()).unwrap_or_else(|| DEFAULT.to_owned());
     let bundles =
         named.split(',').map(|folder| bundle(&root.join(folder.trim()), &mut told)).collect::<Result<Vec<String>, EmbedError>>()?;
-    fs::write(place, format!("[{}]", bundles.join(","))).map_err(|source| EmbedError::Io { path: place.to_owned(), source })?;
+    fs::write(&place, format!("[{}]", bundles.join(","))).map_err(|source| EmbedError::Io { path: place, source })?;
     Ok(told)
 }
 
