@@ -40,6 +40,8 @@ pub const ANSWER_TOKENS: u32 = 500;
 pub const PROXY_EXCHANGES: u32 = 20;
 /// A claim's lease, in milliseconds.
 pub const LEASE_MS: u64 = 15_000;
+/// A lease is renewed when a third of it has passed, in milliseconds.
+pub const RENEW_MS: u64 = LEASE_MS / 3;
 /// Most bytes of a bundle.
 pub const BUNDLE_BYTES: usize = 24 * 1024 * 1024;
 /// Most actions of a bot.

@@ -18,9 +18,6 @@ use crate::ports::{Job, Pieces, Work};
 use crate::signals::Signals;
 use crate::store::{Claim, CommitError, CommitTerms, Committed, Next, Renewed};
 
-/// A lease is renewed when a third of it has passed.
-const RENEW_MS: u64 = limits::LEASE_MS / 3;
-
 /// One turn and everything it is played with.
 pub(crate) struct Play<'d> {
     pub(crate) driver: &'d Driver,
@@ -81,7 +78,7 @@ impl<'d> Play<'d> {
     /// If machine and driver disagree on the contract: a defect.
     pub(crate) async fn run(mut self) -> Result<Played, ProtocolError> {
         let (pieces_in, pieces) = mpsc::unbounded();
-        let renew_at = self.now().plus_ms(RENEW_MS);
+        let renew_at = self.now().plus_ms(limits::RENEW_MS);
         let mut under_way = UnderWay { futures: FuturesUnordered::new(), effects: Vec::new(), pieces_in, pieces, renew_at, timer: None };
         let mut last = None;
         // Before it does anything more: a run that was parked might park once more instead.
@@ -107,7 +104,7 @@ impl<'d> Play<'d> {
                 Heard::Time => {
                     let now = self.now();
                     if now >= under_way.renew_at {
-                        under_way.renew_at = now.plus_ms(RENEW_MS);
+                        under_way.renew_at = now.plus_ms(limits::RENEW_MS);
                         under_way.futures.push(self.renew(now));
                     }
                     self.turn.handle(&self.bot, Input::Tick, now)?;

@@ -17,9 +17,6 @@ use super::ask::{Asked, ask, plan, report};
 use crate::failpoint::failpoint;
 use crate::store::{Claim, CommitError, CommitTerms, Committed, Loaded, Next, Renewed, StoreError};
 
-/// A lease is renewed when a third of it has passed.
-const RENEW_MS: u64 = limits::LEASE_MS / 3;
-
 /// One run and everything it is played with.
 pub(super) struct Play<'d> {
     pub(super) crew: Crew<'d>,
@@ -71,7 +68,7 @@ impl<'d> Play<'d> {
     /// # Errors
     /// If machine and driver disagree on the contract: a defect.
     pub(super) async fn run(mut self) -> Result<Played, ProtocolError> {
-        let renew_at = self.now().plus_ms(RENEW_MS);
+        let renew_at = self.now().plus_ms(limits::RENEW_MS);
         let seen = self.run.heard_so_far();
         let mut under_way = UnderWay { futures: FuturesUnordered::new(), effects: HashMap::new(), renew_at, seen };
         let task = &self.crew.served.task;
@@ -104,7 +101,7 @@ impl<'d> Play<'d> {
                 Heard::Inbox(Err(error)) => tracing::warn!(%error, "a task's messages could not be read"),
                 Heard::Time => {
                     if now >= under_way.renew_at {
-                        under_way.renew_at = now.plus_ms(RENEW_MS);
+                        under_way.renew_at = now.plus_ms(limits::RENEW_MS);
                         under_way.futures.push(self.renew(now));
                     }
                     self.run.handle(task, Input::Tick, now)?;

@@ -22,8 +22,6 @@ use crate::host::Conversations;
 use crate::signals::Signals;
 use crate::store::{Claim, ClaimOutcome, CommitError, CommitTerms, Next, Progress, StoreError};
 
-/// A lease is renewed when a third of it has passed.
-const RENEW_MS: u64 = limits::LEASE_MS / 3;
 /// How often somebody who waits for an agent looks whether the task is to stop, in milliseconds.
 const LOOK_MS: u64 = 1_000;
 
@@ -109,7 +107,7 @@ impl<'d> Relay<'d> {
             let claim = Claim { takeovers: 0, ..claimed.claim };
             let Some(run) = crew.prepare(&claim).await? else { return Ok(Stage::Over) };
             let failed = std::mem::take(&mut failed);
-            let renew_at = now.plus_ms(RENEW_MS);
+            let renew_at = now.plus_ms(limits::RENEW_MS);
             let piece = Piece { crew, claim, run, failed, due: Vec::new(), found: VecDeque::new(), next: None, renew_at, unwritten: false };
             if let Some(stage) = piece.play().await? {
                 return Ok(stage);
@@ -303,7 +301,7 @@ impl Piece<'_> {
                 Either::Right(((), work)) => work,
             };
             let now = self.now();
-            self.renew_at = now.plus_ms(RENEW_MS);
+            self.renew_at = now.plus_ms(limits::RENEW_MS);
             match self.crew.driver.store.renew(self.crew.key, &self.claim, now.plus_ms(limits::LEASE_MS)).await {
                 Ok(_) => {}
                 Err(CommitError::Fenced) => return Err(RelayError::Held),
