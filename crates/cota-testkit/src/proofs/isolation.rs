@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::json;
 
+use super::speaker::BUSY_STORE;
 use super::{Address, Heard, Server, Speaker, Target, Ways, model};
 use crate::client::{Record, Socket, socket};
 use crate::llm_server::{Settings, scripts};
@@ -126,15 +127,22 @@ pub async fn five_frames_of_one_socket_are_each_answered(target: &impl Target) {
 async fn frames_are_answered<S: Server>(server: &S) {
     let address = server.address();
     let sent: Vec<String> = (0..MESSAGES).map(|n| format!("m{n}")).collect();
+    let text = |id: &str| format!("this is #{id}");
     let mut socket = Socket::join(&address.sockets, "ann", "frames", &json!({})).await;
     for id in &sent {
-        socket.say("frames", id, &format!("this is #{id}")).await;
+        socket.say("frames", id, &text(id)).await;
     }
     let mut answered = Vec::new();
     while answered.len() < MESSAGES {
-        let answer = socket.until(|frame| socket::is_from(frame, "bot")).await.unwrap();
-        let id = answer["reply_to"].as_str().unwrap().to_owned();
-        assert_eq!(answer["text"], format!("It is #{id}."));
+        let frame = socket.until(|frame| socket::is_from(frame, "bot") || frame["type"] == "error").await.unwrap();
+        if frame["type"] == "error" {
+            assert_eq!(frame["code"], BUSY_STORE, "{frame}");
+            let id = frame["message_id"].as_str().unwrap().to_owned();
+            socket.say("frames", &id, &text(&id)).await;
+            continue;
+        }
+        let id = frame["reply_to"].as_str().unwrap().to_owned();
+        assert_eq!(frame["text"], format!("It is #{id}."));
         // A frame may come twice.
         if !answered.contains(&id) {
             answered.push(id);

@@ -8,7 +8,7 @@ use super::Address;
 use crate::client::{Record, Socket, http, socket};
 
 /// A store that has more to do than it can tells its clients to try again: nothing was accepted.
-const BUSY_STORE: &str = "store_unavailable";
+pub(super) const BUSY_STORE: &str = "store_unavailable";
 /// When a client tries again.
 const AGAIN: Duration = Duration::from_millis(200);
 
