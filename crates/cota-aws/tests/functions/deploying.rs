@@ -30,7 +30,7 @@ fn a_limit_holds_for_every_environment_and_both_ways_in() {
         let mut socket = Socket::join(&deployment.sockets.address(), "ana", "limited", &json!({})).await;
         let hello = json!({"text": "hello"});
         assert_eq!(deployment.say("limited", &hello).await.status, 200);
-        deployment.api.forget_idle();
+        deployment.api.forget();
         assert_eq!(deployment.say("limited", &hello).await.status, 200, "another environment goes on counting where this one was");
         let refused = deployment.say("limited", &hello).await;
         assert_eq!((refused.status, refused.code().as_str()), (429, "rate_limited"), "{refused:?}");

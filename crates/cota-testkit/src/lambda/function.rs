@@ -71,7 +71,7 @@ pub struct Function(Arc<Shared>);
 struct Shared {
     settings: Mutex<Settings>,
     places: Arc<Semaphore>,
-    idle: Mutex<Vec<Environment>>,
+    idle: Mutex<Idle>,
     /// The processes that are answering.
     busy: Mutex<Vec<u32>>,
     started: AtomicU64,
@@ -79,6 +79,14 @@ struct Shared {
     invocations: AtomicU64,
     busy_us: AtomicU64,
     folder: TempDir,
+}
+
+/// The processes that do nothing.
+#[derive(Default)]
+struct Idle {
+    environments: Vec<Environment>,
+    /// One that was taken or started in an earlier generation is not kept when it has answered.
+    generation: u64,
 }
 
 impl Function {
@@ -125,7 +133,10 @@ impl Function {
 
     async fn run(self, event: String, pieces: mpsc::UnboundedSender<Result<Bytes, Failed>>) {
         let Ok(_place) = Arc::clone(&self.0.places).acquire_owned().await else { return };
-        let idle = lock(&self.0.idle).pop();
+        let (idle, generation) = {
+            let mut idle = lock(&self.0.idle);
+            (idle.environments.pop(), idle.generation)
+        };
         let mut environment = match idle {
             Some(environment) => environment,
             None => self.start().await,
@@ -139,20 +150,25 @@ impl Function {
         self.0.busy_us.fetch_add(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
         lock(&self.0.busy).retain(|busy| *busy != id);
         match whole {
-            Ok(()) => {
-                environment.freeze();
-                lock(&self.0.idle).push(environment);
-            }
+            Ok(()) => self.keep(environment, generation),
             Err(failed) => {
                 let lives_on = matches!(failed, Failed::Said { .. });
                 let _ = pieces.send(Err(failed));
                 if lives_on {
-                    environment.freeze();
-                    lock(&self.0.idle).push(environment);
+                    self.keep(environment, generation);
                 } else {
                     self.0.deaths.fetch_add(1, Ordering::Relaxed);
                 }
             }
+        }
+    }
+
+    /// Keeps a process for the next invocation, unless it has been forgotten meanwhile.
+    fn keep(&self, environment: Environment, generation: u64) {
+        environment.freeze();
+        let mut idle = lock(&self.0.idle);
+        if idle.generation == generation {
+            idle.environments.push(environment);
         }
     }
 
@@ -164,21 +180,23 @@ impl Function {
 
     /// Ends every process at once, as `kill -9` does, whatever it is doing.
     pub fn kill(&self) {
-        lock(&self.0.idle).clear();
+        self.forget();
         for id in lock(&self.0.busy).iter() {
             super::environment::kill(*id);
         }
     }
 
-    /// Ends those that do nothing, so that the next invocation starts a new process.
-    pub fn forget_idle(&self) {
-        lock(&self.0.idle).clear();
+    /// Ends those that do nothing at once, and the others when they have answered: the next invocation starts a new process.
+    pub fn forget(&self) {
+        let mut idle = lock(&self.0.idle);
+        idle.environments.clear();
+        idle.generation += 1;
     }
 
-    /// Changes how processes are started from now on; those that do nothing end.
+    /// Changes how processes are started from now on; those of before are forgotten.
     pub fn change(&self, change: impl FnOnce(&mut Settings)) {
         change(&mut lock(&self.0.settings));
-        self.forget_idle();
+        self.forget();
     }
 
     /// How many processes were started.
@@ -202,7 +220,7 @@ impl Function {
     /// The ids of the processes that do nothing.
     #[must_use]
     pub fn idle(&self) -> Vec<u32> {
-        lock(&self.0.idle).iter().map(Environment::id).collect()
+        lock(&self.0.idle).environments.iter().map(Environment::id).collect()
     }
 
     /// What its processes wrote.

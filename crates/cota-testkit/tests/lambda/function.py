@@ -25,7 +25,12 @@ def tick():
 
 def call(method, path, body=None, headers=None):
     connection = http.client.HTTPConnection(HOST)
-    connection.request(method, RUNTIME + path, body, headers or {}, encode_chunked=True)
+    try:
+        connection.request(method, RUNTIME + path, body, headers or {}, encode_chunked=True)
+    except (BrokenPipeError, ConnectionResetError):
+        # cargo-lambda may answer a stream and hang up before it has heard the stream's end.
+        print("hung up on", flush=True)
+        return None, b""
     answer = connection.getresponse()
     return answer, answer.read()
 
@@ -90,4 +95,5 @@ while True:
     told = {name.lower(): value for name, value in invocation.getheaders()}
     kind, body, headers = answer(json.loads(event), told)
     accepted, _ = call("POST", f"/invocation/{told['lambda-runtime-aws-request-id']}/{kind}", body, headers)
-    print(f"accepted with {accepted.status}", flush=True)
+    if accepted:
+        print(f"accepted with {accepted.status}", flush=True)

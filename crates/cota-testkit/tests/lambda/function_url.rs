@@ -15,6 +15,8 @@ use tokio::net::TcpStream;
 use super::{events_in, function, names, sample, script};
 
 const PATH: &str = "/my/pa%20th?a=1&a=2&b=c%20d";
+/// How long an answer may take: a guard against hangs.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 const HEADERS: [&str; 3] = ["cookie: x=1; y=2", "accept: */*", "user-agent: tests"];
 
 /// Sends something to an address, whatever it answers.
@@ -29,7 +31,8 @@ async fn post(address: &str, prefix: &str, content_type: &str, body: &[u8]) {
     );
     stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
+    let whole = tokio::time::timeout(ANSWERED_WITHIN, stream.read_to_end(&mut answer)).await;
+    whole.unwrap_or_else(|_| panic!("{address} does not answer {prefix}{PATH}")).unwrap();
 }
 
 #[tokio::test]
@@ -65,7 +68,7 @@ impl CargoLambda {
         fs::write(folder.path().join("Cargo.toml"), "[package]\nname = \"tried\"\nversion = \"0.1.0\"\n[workspace]\n").unwrap();
         fs::create_dir(folder.path().join("src")).unwrap();
         fs::write(folder.path().join("src/main.rs"), "fn main() {}\n").unwrap();
-        let watch = Command::new(packages.join("bin/cargo-lambda"))
+        let mut watch = Command::new(packages.join("bin/cargo-lambda"))
             .args(["lambda", "watch", "--only-lambda-apis", "--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()])
             .current_dir(folder.path())
             .stdout(Stdio::null())
@@ -74,6 +77,7 @@ impl CargoLambda {
             .unwrap();
         let address = format!("127.0.0.1:{port}");
         while TcpStream::connect(&address).await.is_err() {
+            assert!(watch.try_wait().unwrap().is_none(), "cargo lambda ended before it listened on {address}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let function = Command::new("python3")

@@ -53,6 +53,17 @@ async fn there_are_no_more_at_once_than_there_may_be() {
 }
 
 #[tokio::test]
+async fn a_process_that_is_forgotten_while_it_answers_is_not_used_again() {
+    let function = function();
+    let mut answer = function.stream(&json!({"do": "hesitate"}));
+    until(|| (function.started() == 1).then_some(())).await;
+    function.forget();
+    let first: Json = serde_json::from_slice(&answer.recv().await.unwrap().unwrap()).unwrap();
+    assert_ne!(told(&function).await["process"], first["process"]);
+    assert_eq!((function.started(), function.deaths()), (2, 0));
+}
+
+#[tokio::test]
 async fn nothing_runs_on_after_the_answer() {
     let function = function();
     let before = told(&function).await["ticks"].as_u64().unwrap();

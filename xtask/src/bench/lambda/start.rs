@@ -33,7 +33,7 @@ async fn starts(count: usize) -> Result<Vec<(f64, f64)>> {
     let deployment = Deployment::start(None).await?;
     let mut times = Vec::new();
     for n in 0..count + BEFORE {
-        deployment.api.forget_idle();
+        deployment.api.forget();
         let answered = ask(&deployment.url.address(), &format!("start-{n}"), "text/event-stream").await?;
         if n >= BEFORE {
             times.push((answered.first.as_secs_f64() * 1000.0, answered.whole.as_secs_f64() * 1000.0));
