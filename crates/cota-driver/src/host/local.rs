@@ -14,6 +14,7 @@ use cota_core::limits;
 use cota_core::tracker::Tracker;
 use cota_core::turn::{Commit, Fragment};
 
+use super::entrance::Entrance;
 use super::hub::Hub;
 use super::{Conversations, Once, OnceError, SendError, Sent, Subscription, Update, check_length};
 use crate::cache::TrackerCache;
@@ -54,6 +55,7 @@ pub struct Host {
     /// Where the agents of tasks are, if not here.
     elsewhere: Option<Arc<dyn Conversations>>,
     hub: Arc<Hub>,
+    entrance: Entrance,
     /// The conversations that are being driven here.
     running: Mutex<HashMap<ConversationKey, Arc<Signals>>>,
     metrics: Metrics,
@@ -115,6 +117,7 @@ impl Host {
                 spawn: ports.spawn,
                 elsewhere,
                 hub: Arc::default(),
+                entrance: Entrance::default(),
                 running: Mutex::default(),
                 metrics: Metrics::default(),
                 stopping: AtomicBool::new(false),
@@ -275,6 +278,7 @@ impl Conversations for Host {
             add(&self.metrics.refused, 1);
             Err(error)
         };
+        let _entered = self.entrance.enter(key).await;
         match self.accept(key, message.clone()).await? {
             Acceptance::Accepted { position, then } => {
                 add(&self.metrics.accepted, 1);

@@ -2,6 +2,7 @@
 //!
 //! A gateway talks to [`Conversations`] and to nothing else, so the same routes serve a laptop, a Lambda function and a Worker.
 
+mod entrance;
 mod hub;
 mod local;
 mod once;
