@@ -1,4 +1,4 @@
-//! What tests share: scripted models, the machine harness, the store conformance suite, the proofs that every target passes,
+//! What tests share: bots, scripted models, the machine harness, the store conformance suite, the proofs that every target passes,
 //! and services of production.
 //!
 //! It is not part of any product: crates name it under `dev-dependencies` only.
@@ -6,6 +6,7 @@
 //! **Key decision: the contract is proven on the record.** Whatever a test makes go wrong, it then reads the log and asks
 //! whether each message was handled once and in order; how a store or a driver got there is its own business.
 
+pub mod bots;
 #[cfg(feature = "server")]
 pub mod client;
 pub mod conformance;

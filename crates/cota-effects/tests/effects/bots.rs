@@ -3,17 +3,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cota_core::bot::{
-    Action, ActionKind, BOT_UTTER, Bot, BotSource, Dialogue, DialogueStep, Executor, ExecutorKind, Expected, Form, HttpCall, HttpMethod,
-    Language, Llm, LlmKind, Mode, OnBusy, SELECTOR, Safety, Secret, Settings, USER_UTTER,
-};
+use cota_core::bot::{BOT_UTTER, Bot, BotSource, ExecutorKind, HttpCall, HttpMethod, Llm, SELECTOR, Safety, Secret, USER_UTTER};
 use cota_core::event::Slots;
-use cota_core::ids::{BotDigest, BotName, ConversationId, ConversationKey, Owner, Timestamp};
+use cota_core::ids::{BotName, ConversationId, ConversationKey, Owner, Timestamp};
 use cota_core::machine::EffectError;
 use cota_core::turn::{Completion, LlmCall, Outcome, Purpose};
 use cota_driver::ports::{Clock, Effects as _, Job, Pieces, Work};
 use cota_effects::StandardEffects;
 use cota_effects::http::NativeHttp;
+use cota_testkit::bots;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde_json::{Map, Value as Json};
 
@@ -37,62 +35,17 @@ pub(crate) fn effects() -> StandardEffects {
 }
 
 pub(crate) fn llm(apibase: &str) -> Llm {
-    Llm {
-        name: "main".to_owned(),
-        kind: LlmKind::OpenAi,
-        model: "m".to_owned(),
-        key: Some(Secret::new(CANARY)),
-        apibase: apibase.to_owned(),
-        extra: Map::new(),
-        timeout_ms: None,
-        attempts: 1,
-        retry_delay_ms: 0,
-        max_concurrent: None,
-        rate_limit: None,
-        fallback: None,
-    }
+    Llm { key: Some(Secret::new(CANARY)), apibase: apibase.to_owned(), ..bots::llm("main") }
 }
 
 pub(crate) fn bot(llm: Llm, executor: Option<ExecutorKind>, safety: Safety) -> Arc<Bot> {
-    let action = |name: &str, kind| Action { name: name.to_owned(), description: String::new(), prompt: None, llm: None, kind };
-    let executor = executor.map(|kind| Executor { kind, output: Vec::new(), timeout_ms: None, safety });
-    let step = |name: &str, text: &str| DialogueStep {
-        name: name.to_owned(),
-        thought: Some("they said hello".to_owned()),
-        result: Expected::OneOf(vec![text.to_owned()]),
-    };
-    let greeting = Dialogue {
-        title: "greeting".to_owned(),
-        during_form: true,
-        steps: vec![step(USER_UTTER, "hello"), step(SELECTOR, BOT_UTTER), step(BOT_UTTER, "Hello to you.")],
-    };
+    let executor = executor.map(|kind| bots::executor(kind, safety));
+    let step = |name: &str, text: &str| bots::step(name, Some("they said hello"), &[text]);
+    let steps = vec![step(USER_UTTER, "hello"), step(SELECTOR, BOT_UTTER), step(BOT_UTTER, "Hello to you.")];
     Arc::new(Bot::compile(BotSource {
-        name: BotName::new("bot").unwrap(),
-        digest: BotDigest::of(b"bot"),
-        language: Language::English,
-        description: "A bot.".to_owned(),
-        proxy_description: String::new(),
-        settings: Settings {
-            use_proxy_user: false,
-            max_proxy_step: 1,
-            max_tokens: 500,
-            max_steps: 16,
-            mode: Mode::Prompts,
-            on_busy: OnBusy::Queue,
-            max_queue: 16,
-            max_history_tokens: 6000,
-            fallback: "Sorry.".to_owned(),
-        },
-        policies: Vec::new(),
-        actions: vec![
-            action(USER_UTTER, ActionKind::UserUtter),
-            action(SELECTOR, ActionKind::Selector),
-            action(BOT_UTTER, ActionKind::Utterance),
-            action("Weather", ActionKind::Form(Form { slots: Vec::new(), executor })),
-        ],
         llms: vec![llm],
-        examples: vec![greeting],
-        rules: Vec::new(),
+        examples: vec![bots::dialogue("greeting", steps)],
+        ..bots::source("bot", vec![bots::form("Weather", Vec::new(), executor)])
     }))
 }
 

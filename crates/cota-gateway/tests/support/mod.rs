@@ -12,12 +12,9 @@ use serde_json::Map;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use cota_core::bot::{
-    Action, ActionKind, BOT_UTTER, Bot, BotSource, Language, Llm, LlmKind, Mode, OnBusy, Policy, SELECTOR, Settings, USER_UTTER,
-};
+use cota_core::bot::{BOT_UTTER, Bot, BotSource, OnBusy, USER_UTTER};
 use cota_core::event::MessageContent;
 use cota_core::ids::{BotDigest, BotName, ConversationId, ConversationKey, MessageId, Owner, SenderId, Timestamp};
-use cota_core::limits;
 use cota_core::machine::EffectError;
 use cota_core::tracker::{Tracker, result_text};
 use cota_core::turn::{Completion, Outcome, Purpose};
@@ -27,6 +24,7 @@ use cota_driver::ports::{Bots, Clock, Effects, Job, Pieces, Spawn, Work};
 use cota_driver::store::{Holder, NewMessage};
 use cota_gateway::limits::Metered;
 use cota_gateway::{Gateway, Options};
+use cota_testkit::bots;
 
 /// Some time in 2026, at which every test begins.
 pub(crate) const START: Timestamp = Timestamp(1_772_366_400_000);
@@ -199,42 +197,10 @@ impl Bots for Three {
 }
 
 fn bot(name: &str, on_busy: OnBusy) -> Arc<Bot> {
-    let action = |name: &str, kind| Action { name: name.to_owned(), description: name.to_owned(), prompt: None, llm: None, kind };
-    let actions = [(USER_UTTER, ActionKind::UserUtter), (BOT_UTTER, ActionKind::Utterance), (SELECTOR, ActionKind::Selector)];
-    Arc::new(Bot::compile(BotSource {
-        name: BotName::new(name).unwrap(),
-        digest: BotDigest::of(name.as_bytes()),
-        language: Language::English,
-        description: "A parrot.".to_owned(),
-        proxy_description: String::new(),
-        settings: Settings {
-            use_proxy_user: name == "rehearsal",
-            max_proxy_step: 1,
-            max_tokens: limits::ANSWER_TOKENS,
-            max_steps: limits::TURN_ACTIONS,
-            mode: Mode::Prompts,
-            on_busy,
-            max_queue: 2,
-            max_history_tokens: limits::HISTORY_TOKENS,
-            fallback: "Sorry.".to_owned(),
-        },
-        policies: vec![Policy::Trigger, Policy::Match],
-        actions: actions.into_iter().map(|(name, kind)| action(name, kind)).collect(),
-        llms: vec![Llm {
-            name: "echo".to_owned(),
-            kind: LlmKind::OpenAi,
-            model: "echo".to_owned(),
-            key: None,
-            apibase: "http://localhost".to_owned(),
-            extra: Map::new(),
-            timeout_ms: None,
-            attempts: 1,
-            retry_delay_ms: 1,
-            max_concurrent: None,
-            rate_limit: None,
-            fallback: None,
-        }],
-        examples: Vec::new(),
-        rules: Vec::new(),
-    }))
+    let mut source = BotSource { llms: vec![bots::llm("echo")], ..bots::source(name, Vec::new()) };
+    source.settings.use_proxy_user = name == "rehearsal";
+    source.settings.max_proxy_step = 1;
+    source.settings.max_queue = 2;
+    source.settings.on_busy = on_busy;
+    Arc::new(Bot::compile(source))
 }

@@ -1,62 +1,35 @@
 //! The bots of the tests.
 
-use cota_core::bot::{
-    Action, ActionKind, Bot, BotSource, Dialogue, DialogueStep, Executor, ExecutorKind, Expected, Form, Language, MockCall, Mode, OnBusy,
-    Pattern, Safety, Settings, Slot,
-};
-use cota_core::ids::{BotDigest, BotName};
+use cota_core::bot::{Action, Bot, BotSource, Dialogue, ExecutorKind, Language, MockCall, Mode, Pattern, Safety, Slot};
+use cota_testkit::bots;
 
 /// What every bot of the tests says when it knows nothing else.
 pub(super) const FALLBACK: &str = "fallback";
 
 /// A dialogue as pairs of an action and its results, `|` between them.
 pub(super) fn dialogue(steps: &[(&str, &str)]) -> Dialogue {
-    let result = |text: &str| if text.is_empty() { Expected::Any } else { Expected::OneOf(text.split('|').map(str::to_owned).collect()) };
-    let step =
-        |(name, text): &(&str, &str)| DialogueStep { name: (*name).to_owned(), thought: Some(format!("{name}!")), result: result(text) };
-    Dialogue { title: String::new(), during_form: true, steps: steps.iter().map(step).collect() }
+    let step = |(name, text): &(&str, &str)| {
+        let results: Vec<&str> = text.split('|').filter(|text| !text.is_empty()).collect();
+        bots::step(name, Some(&format!("{name}!")), &results)
+    };
+    bots::dialogue("", steps.iter().map(step).collect())
 }
 
 pub(super) fn slot(name: &str, values: &[&str], pattern: Option<&str>, examples: &[&str]) -> Slot {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
     let pattern = pattern.map(|pattern| Pattern::new(pattern).unwrap());
-    let description = format!("the {name}");
-    Slot { name: name.to_owned(), description, prompt: None, llm: None, values: owned(values), pattern, examples: owned(examples) }
+    Slot { values: owned(values), pattern, examples: owned(examples), ..bots::slot(name) }
 }
 
 pub(super) fn form(name: &str, slots: Vec<Slot>) -> Action {
-    let kind = ExecutorKind::Mock(MockCall { text: None });
-    let executor = Executor { kind, output: Vec::new(), timeout_ms: None, safety: Safety::ReadOnly };
-    action(name, ActionKind::Form(Form { slots, executor: Some(executor) }))
+    bots::form(name, slots, Some(bots::executor(ExecutorKind::Mock(MockCall { text: None }), Safety::ReadOnly)))
 }
 
 pub(super) fn bot(language: Language, mode: Mode, forms: Vec<Action>, examples: Vec<Dialogue>) -> Bot {
-    let built_in = [("UserUtter", ActionKind::UserUtter), ("BotUtter", ActionKind::Utterance), ("Selector", ActionKind::Selector)];
-    let mut actions: Vec<Action> = built_in.into_iter().map(|(name, kind)| action(name, kind)).collect();
-    actions.extend(forms);
-    Bot::compile(BotSource {
-        name: BotName::new("test").unwrap(),
-        digest: BotDigest::of(b"test"),
-        language,
-        description: String::new(),
-        proxy_description: String::new(),
-        settings: Settings {
-            use_proxy_user: false,
-            max_proxy_step: 8,
-            max_tokens: 100,
-            max_steps: 16,
-            mode,
-            on_busy: OnBusy::Queue,
-            max_queue: 16,
-            max_history_tokens: 6000,
-            fallback: FALLBACK.to_owned(),
-        },
-        policies: Vec::new(),
-        actions,
-        llms: Vec::new(),
-        examples,
-        rules: Vec::new(),
-    })
+    let mut source = BotSource { language, examples, ..bots::source("test", forms) };
+    source.settings.mode = mode;
+    source.settings.fallback = FALLBACK.to_owned();
+    Bot::compile(source)
 }
 
 /// Forecasts for a city and a day, notes of any words, greetings and thanks.
@@ -173,8 +146,4 @@ pub(super) fn chinese() -> Bot {
         dialogue(&[("UserUtter", "谢谢|谢谢你|非常感谢|多谢"), ("BotUtter", "不客气。")]),
     ];
     bot(Language::Chinese, Mode::Prompts, vec![form("Weather", vec![city, day])], examples)
-}
-
-fn action(name: &str, kind: ActionKind) -> Action {
-    Action { name: name.to_owned(), description: String::new(), prompt: None, llm: None, kind }
 }

@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use serde_json::{Value as Json, json};
 
 use crate::bot::{
-    Action, ActionKind, BOT_UTTER, Bot, BotSource, Dialogue, DialogueStep, Executor, ExecutorKind, Expected, Form, Language, Llm, LlmKind,
-    MockCall, Mode, OnBusy, Policy, SELECTOR, Safety, Settings, Slot, USER_UTTER,
+    Action, ActionKind, Bot, BotSource, Dialogue, DialogueStep, Executor, ExecutorKind, Expected, Form, Llm, LlmKind, MockCall, Safety,
+    USER_UTTER,
 };
 use crate::event::{ActionRecord, Event, EventBody, InboxMessage, MessageContent, TurnEnd};
-use crate::ids::{BotDigest, BotName, ConversationId, ConversationKey, MessageId, Owner, Position, RunId, SenderId, Timestamp};
-use crate::limits;
+use crate::ids::{BotName, ConversationId, ConversationKey, MessageId, Owner, Position, RunId, SenderId, Timestamp};
 use crate::machine::{EffectError, FailureKind, Input, Issued, Machine};
+use crate::tests::{action, slot, source};
 use crate::tracker::Tracker;
 use crate::turn::{Commit, Completion, Context, Effect, Fragment, LlmCall, Outcome, Then, ToolCall, Turn, TurnReport, TurnStep};
 
@@ -220,37 +220,18 @@ impl Stage {
 /// A weather bot: a form of two slots, a form that acts, a rule, an utterance under its own name.
 pub(super) fn weather(change: impl FnOnce(&mut BotSource)) -> Bot {
     let mut source = BotSource {
-        name: BotName::new("weather").unwrap(),
-        digest: BotDigest::of(b"weather"),
-        language: Language::English,
-        description: "You tell the weather.".to_owned(),
-        proxy_description: "You are curious.".to_owned(),
-        settings: Settings {
-            use_proxy_user: false,
-            max_proxy_step: 2,
-            max_tokens: 100,
-            max_steps: limits::TURN_ACTIONS,
-            mode: Mode::Prompts,
-            on_busy: OnBusy::Queue,
-            max_queue: 16,
-            max_history_tokens: limits::HISTORY_TOKENS,
-            fallback: "Sorry, please try again.".to_owned(),
-        },
-        policies: vec![Policy::Trigger, Policy::Match],
-        actions: vec![
-            action(USER_UTTER, ActionKind::UserUtter),
-            action(BOT_UTTER, ActionKind::Utterance),
-            action(SELECTOR, ActionKind::Selector),
-            action("Greet", ActionKind::Utterance),
-            action("Weather", form(&["city", "day"], Some(Safety::ReadOnly))),
-            action("Book", form(&["city"], Some(Safety::AtMostOnce))),
-            action("Ping", form(&[], Some(Safety::ReadOnly))),
-            action("Note", form(&["city"], None)),
-        ],
         llms: vec![llm("main", Some("spare")), llm("spare", None)],
-        examples: Vec::new(),
         rules: vec![rule("agent please", "Ping"), rule("hello", "Greet")],
+        ..source(vec![
+            action("Greet", ActionKind::Utterance),
+            form("Weather", &["city", "day"], Some(Safety::ReadOnly)),
+            form("Book", &["city"], Some(Safety::AtMostOnce)),
+            form("Ping", &[], Some(Safety::ReadOnly)),
+            form("Note", &["city"], None),
+        ])
     };
+    source.settings.max_proxy_step = 2;
+    source.settings.fallback = "Sorry, please try again.".to_owned();
     change(&mut source);
     Bot::compile(source)
 }
@@ -261,23 +242,10 @@ pub(super) fn rule(text: &str, action: &str) -> Dialogue {
     Dialogue { title: format!("say {text}"), during_form: true, steps }
 }
 
-fn action(name: &str, kind: ActionKind) -> Action {
-    Action { name: name.to_owned(), description: format!("The action {name}."), prompt: None, llm: None, kind }
-}
-
-fn form(slots: &[&str], safety: Option<Safety>) -> ActionKind {
-    let slot = |name: &&str| Slot {
-        name: (*name).to_owned(),
-        description: String::new(),
-        prompt: None,
-        llm: None,
-        values: Vec::new(),
-        pattern: None,
-        examples: Vec::new(),
-    };
+fn form(name: &str, slots: &[&str], safety: Option<Safety>) -> Action {
     let kind = ExecutorKind::Mock(MockCall { text: None });
     let executor = safety.map(|safety| Executor { kind, output: Vec::new(), timeout_ms: None, safety });
-    ActionKind::Form(Form { slots: slots.iter().map(slot).collect(), executor })
+    action(name, ActionKind::Form(Form { slots: slots.iter().map(|name| slot(name)).collect(), executor }))
 }
 
 fn llm(name: &str, fallback: Option<&str>) -> Llm {
