@@ -245,7 +245,10 @@ fn plan(fields: &Fields<'_>, agents: &[Agent], report: &mut Report<'_>) -> Optio
         Err(faults) => faults,
     };
     let whole = fields.get("plans").map_or(fields.span, |node| node.span);
-    for fault in &faults {
+    // What a step that could not be read would have been is not known: it has been told of, and what others miss of it is no fault.
+    let are_all_read = steps.len() == nodes.len();
+    let is_sure = |fault: &&Fault| are_all_read || !matches!(fault, Fault::Empty | Fault::UnknownDependency { .. });
+    for fault in faults.iter().filter(is_sure) {
         let node = fault.step().and_then(|place| steps.get(place)).map(|(_, node)| *node);
         let (key, near) = match fault {
             Fault::UnknownAgent { agent, .. } => ("agent", nearest(agent, names.iter().copied().chain([HUMAN]))),
@@ -274,7 +277,7 @@ fn step(node: &Node, report: &mut Report<'_>) -> Option<StepSource> {
     let mut needed = |key: &str| {
         let text = fields.text(key, report);
         if text.is_none() && fields.get(key).is_none() {
-            report.add(&codes::MISSING_KEY, node.span, || say(format!("a step of a plan needs a `{key}`")));
+            report.add(&codes::MISSING_KEY, node.span, || say(format!("a step of a plan has no `{key}`")));
         }
         text
     };

@@ -13,10 +13,14 @@ const AGENTS: &str = "=== endpoints.yml\nllms: {offline: {type: examples}}\n=== 
      === agents/ana/policy/a.yml\npolicies: [{actions: [{name: UserUtter, result: hi}, {name: Selector, thought: t, result: BotUtter}, {name: BotUtter, result: hello}]}]\n";
 
 /// Each kind of fault, and a task.yml that has it.
-const CASES: [(&str, &str); 17] = [
+const CASES: [(&str, &str); 18] = [
     ("neither-plans-nor-prompt", "description: x\n"),
     ("empty-plan", "plans: []\n"),
     ("step-without-agent", "plans:\n  - {name: a, startquery: x}\n"),
+    (
+        "dependency-on-step-without-agent",
+        "plans:\n  - {name: a, startquery: x}\n  - {name: b, agent: ana, startquery: y, dependencies: [a]}\n",
+    ),
     ("bad-name", "plans:\n  - {name: 'a b', agent: ana, startquery: x}\n"),
     ("control-characters", "plans:\n  - {name: \"a\\e[31m\", agent: ana, startquery: x}\n"),
     ("duplicate-name", "plans:\n  - {name: a, agent: ana, startquery: x}\n  - {name: a, agent: ana, startquery: x}\n"),
