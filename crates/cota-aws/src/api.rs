@@ -61,7 +61,7 @@ async fn answer(function: &Function, event: LambdaEvent<Box<RawValue>>) -> Resul
 }
 
 async fn serve(function: &Function, domain: Option<&str>, request: Request<Body>) -> Response {
-    let answered: Result<Response, Infallible> = function.gateway(domain).router().oneshot(request).await;
+    let answered: Result<Response, Infallible> = function.entrance(domain).routes.oneshot(request).await;
     match answered {
         Ok(response) => response,
         Err(never) => match never {},

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::Router;
 use lambda_runtime::Context;
 use tokio::sync::OnceCell;
 
@@ -47,11 +48,19 @@ pub(crate) struct Function {
     /// The bots, where they change without a deploy.
     published: Option<Arc<PublishedBots>>,
     options: Options,
-    /// A gateway for each name that AWS has reached the function under.
-    gateways: Mutex<Vec<(Option<String>, Gateway)>>,
+    /// One for each name that AWS has reached the function under.
+    entrances: Mutex<Vec<Entrance>>,
 }
 
-/// The names that gateways are kept for: a Function URL, a REST API, and a domain of one's own.
+/// What a function is reached by under one name. Making the routes takes a third of what a short request does, so they are kept.
+#[derive(Clone)]
+pub(crate) struct Entrance {
+    domain: Option<String>,
+    pub(crate) gateway: Gateway,
+    pub(crate) routes: Router,
+}
+
+/// The names that entrances are kept for: a Function URL, a REST API, and a domain of one's own.
 const MOST_NAMES: usize = 8;
 
 /// A function that is got ready when its environment starts, and once more at an invocation where that failed.
@@ -157,7 +166,7 @@ impl Function {
             engine,
             role,
         });
-        Ok(Self { host, bells, present, clock, fan_out, meter: Arc::new(meter), published, options, gateways: Mutex::default() })
+        Ok(Self { host, bells, present, clock, fan_out, meter: Arc::new(meter), published, options, entrances: Mutex::default() })
     }
 
     /// An invocation begins: with the bots as they are published by now.
@@ -174,20 +183,21 @@ impl Function {
         &self.options.access
     }
 
-    /// The gateway of a function that AWS has reached under this name: pages of it may use it.
-    pub(crate) fn gateway(&self, domain: Option<&str>) -> Gateway {
-        let mut gateways = self.gateways.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, gateway)) = gateways.iter().find(|(name, _)| name.as_deref() == domain) {
-            return gateway.clone();
+    /// The way into a function that AWS has reached under this name: pages of it may use it.
+    pub(crate) fn entrance(&self, domain: Option<&str>) -> Entrance {
+        let mut entrances = self.entrances.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entrance) = entrances.iter().find(|entrance| entrance.domain.as_deref() == domain) {
+            return entrance.clone();
         }
         let mut options = self.options.clone();
-        options.instance = format!("{}-{}", gateways.len(), options.instance);
+        options.instance = format!("{}-{}", entrances.len(), options.instance);
         options.hosts.extend(domain.map(str::to_owned));
         let gateway = Gateway::new(Arc::clone(&self.host) as _, options);
-        if gateways.len() < MOST_NAMES {
-            gateways.push((domain.map(str::to_owned), gateway.clone()));
+        let entrance = Entrance { domain: domain.map(str::to_owned), routes: gateway.router(), gateway };
+        if entrances.len() < MOST_NAMES {
+            entrances.push(entrance.clone());
         }
-        gateway
+        entrance
     }
 }
 

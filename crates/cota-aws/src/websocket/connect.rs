@@ -30,7 +30,7 @@ pub(super) async fn connect(function: &Function, fan_out: &FanOut, event: Socket
 }
 
 async fn visitor(function: &Function, event: SocketEvent) -> Result<(cota_core::ids::BotName, Identity), Problem> {
-    let gateway = function.gateway(event.domain.as_deref());
+    let gateway = function.entrance(event.domain.as_deref()).gateway;
     let mut parts = request(event)?;
     gateway.admit(&mut parts).await?;
     gateway.visitor(&parts)?.ok_or_else(|| {

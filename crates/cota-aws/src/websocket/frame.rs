@@ -30,7 +30,7 @@ pub(super) async fn take(function: &Function, fan_out: &FanOut, event: SocketEve
         return Ok(Reply::OK);
     };
     let since = connection.since;
-    let gateway = function.gateway(event.domain.as_deref());
+    let gateway = function.entrance(event.domain.as_deref()).gateway;
     let identity = connection.identity(event.address);
     let answer = match event.frame {
         Frame::Binary => Err(binary().into()),
