@@ -77,22 +77,23 @@ pub(crate) fn parts(partition: &str, name: &str, value: &[u8], place: impl Fn(us
 
 /// Parts of a value on their way back, in either order of their places.
 #[derive(Debug, Default)]
-pub(crate) struct Gathered {
-    parts: Vec<(String, Vec<u8>)>,
-    count: u64,
-}
+pub(crate) struct Gathered(Vec<(String, Vec<u8>)>);
 
 impl Gathered {
-    /// Adds a part; the whole value once its last part is there.
-    pub(crate) fn add(&mut self, item: &Item, name: &str) -> Option<Vec<u8>> {
-        self.count = number_of(item, PARTS).unwrap_or(1);
-        self.parts.push((sort_of(item).to_owned(), bytes_of(item, name)?.to_vec()));
-        if (self.parts.len() as u64) < self.count {
+    /// Adds a part; the whole value once its last part is there. What most values are is one part, which is not copied.
+    pub(crate) fn add(&mut self, mut item: Item, name: &str) -> Option<Vec<u8>> {
+        let count = number_of(&item, PARTS).unwrap_or(1);
+        let AttributeValue::B(part) = item.remove(name)? else { return None };
+        if count <= 1 {
+            return Some(part.into_inner());
+        }
+        self.0.push((sort_of(&item).to_owned(), part.into_inner()));
+        if (self.0.len() as u64) < count {
             return None;
         }
-        let mut parts = std::mem::take(&mut self.parts);
+        let mut parts = std::mem::take(&mut self.0);
         parts.sort_unstable_by(|one, next| one.0.cmp(&next.0));
-        Some(parts.into_iter().flat_map(|(_, part)| part).collect())
+        Some(parts.into_iter().map(|(_, part)| part).collect::<Vec<_>>().concat())
     }
 }
 

@@ -4,16 +4,19 @@
 //! something old is not written, and the next try reads.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cota_core::event::InboxMessage;
 use cota_core::ids::{ConversationKey, Seq};
+use cota_core::tracker::Tracker;
 
 use crate::head::Head;
 use crate::read::Lasting;
 
 /// Most conversations that are known at a time.
 const MOST: usize = 10_000;
+/// Most conversations whose states are remembered. Each may take some ten KB.
+const MOST_STATES: usize = 200;
 
 /// A conversation as it was last written here.
 #[derive(Clone, Debug)]
@@ -83,6 +86,42 @@ impl Snapshots {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ConversationKey, Seq>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a conversation's state was made of when it was last read here, and what it was. Where the same bytes are read again, they
+/// need not be understood again: that is the larger part of a turn's reading.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    /// The snapshot as it is written; empty where there is none.
+    pub(crate) snapshot: Vec<u8>,
+    /// Up to where it reaches.
+    pub(crate) reaches: Seq,
+    /// The commits behind it as they are written, oldest first.
+    pub(crate) commits: Vec<Vec<u8>>,
+    /// The state after the last of them.
+    pub(crate) tracker: Tracker,
+}
+
+/// The last readings of conversations.
+#[derive(Debug, Default)]
+pub(crate) struct Readings(Mutex<HashMap<ConversationKey, Arc<Reading>>>);
+
+impl Readings {
+    pub(crate) fn of(&self, key: &ConversationKey) -> Arc<Reading> {
+        self.lock().get(key).map(Arc::clone).unwrap_or_default()
+    }
+
+    pub(crate) fn keep(&self, key: &ConversationKey, reading: Reading) {
+        let mut readings = self.lock();
+        if readings.len() >= MOST_STATES {
+            readings.clear();
+        }
+        readings.insert(key.clone(), Arc::new(reading));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ConversationKey, Arc<Reading>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -51,7 +51,7 @@ pub use crate::address::{Address, AddressError};
 pub use crate::client::{AccessError, client_from_environment, config};
 pub use crate::table::{TableError, Usage, create_table};
 
-use crate::known::{Driven, Snapshots};
+use crate::known::{Driven, Readings, Snapshots};
 use crate::retention::Retention;
 use crate::table::Table;
 
@@ -74,6 +74,7 @@ pub struct DynamoStore {
     table: Table,
     driven: Driven,
     snapshots: Snapshots,
+    readings: Readings,
     retention: Retention,
     sweeps: bool,
 }
@@ -86,6 +87,7 @@ impl DynamoStore {
             table: Table::new(client, table.into()),
             driven: Driven::default(),
             snapshots: Snapshots::default(),
+            readings: Readings::default(),
             retention: Retention::new(options.retention),
             sweeps: options.sweeps,
         }

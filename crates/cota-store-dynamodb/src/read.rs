@@ -1,5 +1,6 @@
 //! Reading a conversation: whole, or what waits, or its events.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cota_core::event::{Event, InboxMessage};
@@ -11,6 +12,7 @@ use crate::DynamoStore;
 use crate::fault::Fault;
 use crate::head::Head;
 use crate::item::{Gathered, Item, decoded, number_of, sort_of};
+use crate::known::Reading;
 use crate::place::{self, LOG, MESSAGES, RECORD, SAVED, SNAPSHOT};
 use crate::retention;
 use crate::table::{Page, Range, Table};
@@ -37,8 +39,6 @@ pub(crate) struct Whole {
     pub(crate) head: Head,
     pub(crate) loaded: Loaded,
     pub(crate) lasting: Lasting,
-    /// Up to where the snapshot reaches.
-    snapshot: Seq,
 }
 
 /// The items that a state was made of.
@@ -54,10 +54,11 @@ pub(crate) async fn whole(store: &DynamoStore, key: &ConversationKey) -> Result<
     let partition = place::conversation(key);
     let mut snapshot = store.snapshots.of(key);
     for attempt in 0..TRIES {
-        match read_whole(&store.table, &partition, snapshot).await?.finish()? {
+        match read_whole(&store.table, &partition, snapshot, store.readings.of(key)).await?.finish()? {
             Fits::Nothing => return Ok(None),
-            Fits::Whole(whole) => {
-                store.snapshots.note(key, whole.snapshot);
+            Fits::Whole(whole, reading) => {
+                store.snapshots.note(key, reading.reaches);
+                store.readings.keep(key, reading);
                 return Ok(Some(*whole));
             }
             Fits::Not if snapshot > Seq::default() => snapshot = Seq::default(),
@@ -90,7 +91,7 @@ pub(crate) async fn events(table: &Table, key: &ConversationKey, after: Seq, lim
     while events.len() < limit {
         let range = Range { partition: &partition, from: &from, to: &to, descending: false, limit: Some(page_limit), after: next };
         let page = table.query(range).await?;
-        for item in &page.items {
+        for item in page.items {
             if let Some(commit) = log.add(item, EVENTS) {
                 events.extend(events_of(&commit)?.into_iter().filter(|event| event.seq > after));
             }
@@ -106,13 +107,13 @@ pub(crate) async fn events(table: &Table, key: &ConversationKey, after: Seq, lim
 
 /// From the end: the snapshot, the saved run, the record, what waits, and the log as far back as the snapshot, which reaches at
 /// least to `snapshot`.
-async fn read_whole(table: &Table, partition: &str, snapshot: Seq) -> Result<Reader, Fault> {
+async fn read_whole(table: &Table, partition: &str, snapshot: Seq, before: Arc<Reading>) -> Result<Reader, Fault> {
     let (from, to) = (place::log(snapshot.next(), 0), format!("{SNAPSHOT}{END}"));
-    let (mut reader, mut after, mut limit) = (Reader::default(), None, FIRST_PAGE);
+    let (mut reader, mut after, mut limit) = (Reader { before, ..Reader::default() }, None, FIRST_PAGE);
     loop {
         let range = Range { partition, from: &from, to: &to, descending: true, limit: Some(limit), after };
         let Page { items, next } = table.query(range).await?;
-        for item in &items {
+        for item in items {
             if reader.take(item)? {
                 return Ok(reader);
             }
@@ -127,75 +128,118 @@ async fn read_whole(table: &Table, partition: &str, snapshot: Seq) -> Result<Rea
 /// What a query has found so far, from the end.
 #[derive(Default)]
 struct Reader {
-    snapshot: Gathered,
-    tracker: Tracker,
+    /// What was read the last time.
+    before: Arc<Reading>,
+    snapshot_parts: Gathered,
+    snapshot: Vec<u8>,
+    /// What the snapshot says, where it is another than before.
+    tracker: Option<Tracker>,
     saved_parts: Gathered,
     saved: Option<Vec<u8>>,
     head: Option<Head>,
     inbox: Vec<InboxMessage>,
     log: Gathered,
     /// The newest commit first.
-    commits: Vec<Vec<Event>>,
+    commits: Vec<Vec<u8>>,
     lasting: Lasting,
 }
 
 /// Whether what a query saw fits together.
 enum Fits {
     Nothing,
-    Whole(Box<Whole>),
+    Whole(Box<Whole>, Reading),
     Not,
 }
 
 impl Reader {
     /// Takes an item; says whether nothing behind it is needed.
-    fn take(&mut self, item: &Item) -> Result<bool, Fault> {
-        let place = sort_of(item);
-        if place.starts_with(SNAPSHOT) {
-            if let Some(tracker) = self.snapshot.add(item, TRACKER) {
-                self.tracker = serde_json::from_slice(&tracker).map_err(|error| Fault::unreadable("a snapshot", error))?;
-            }
-        } else if place.starts_with(SAVED) {
+    fn take(&mut self, item: Item) -> Result<bool, Fault> {
+        let place = sort_of(&item).to_owned();
+        if place.starts_with(SAVED) {
             self.saved = self.saved_parts.add(item, RUN).or(self.saved.take());
             return Ok(false);
-        } else if place == RECORD {
-            self.head = Some(Head::read(item)?);
-            return Ok(false);
-        } else if place.starts_with(MESSAGES) {
-            self.inbox.push(decoded(item, MESSAGE)?);
-            return Ok(false);
-        } else {
-            if number_of(item, LAST).is_some_and(|last| last <= self.tracker.head.0) {
-                return Ok(true);
-            }
-            if let Some(commit) = self.log.add(item, EVENTS) {
-                self.commits.push(events_of(&commit)?);
-            }
         }
-        self.lasting.places.push(place.to_owned());
-        self.lasting.earliest = self.lasting.earliest.into_iter().chain(retention::end(item)).min();
+        if place == RECORD {
+            self.head = Some(Head::read(&item)?);
+            return Ok(false);
+        }
+        if place.starts_with(MESSAGES) {
+            self.inbox.push(decoded(&item, MESSAGE)?);
+            return Ok(false);
+        }
+        let is_snapshot = place.starts_with(SNAPSHOT);
+        if !is_snapshot && number_of(&item, LAST).is_some_and(|last| last <= self.reaches().0) {
+            return Ok(true);
+        }
+        self.lasting.earliest = self.lasting.earliest.into_iter().chain(retention::end(&item)).min();
+        self.lasting.places.push(place);
+        if !is_snapshot {
+            self.commits.extend(self.log.add(item, EVENTS));
+        } else if let Some(snapshot) = self.snapshot_parts.add(item, TRACKER) {
+            if snapshot != self.before.snapshot {
+                self.tracker = Some(tracker_of(&snapshot)?);
+            }
+            self.snapshot = snapshot;
+        }
         Ok(false)
     }
 
+    /// Up to where the snapshot reaches.
+    fn reaches(&self) -> Seq {
+        match &self.tracker {
+            Some(tracker) => tracker.head,
+            None if self.snapshot.is_empty() => Seq::default(),
+            None => self.before.reaches,
+        }
+    }
+
     fn finish(mut self) -> Result<Fits, Fault> {
+        let reaches = self.reaches();
+        self.commits.reverse();
+        let state = self.state()?;
         let Some(head) = self.head else { return Ok(Fits::Nothing) };
-        let snapshot = self.tracker.head;
-        let newer = self.commits.iter().rev().flatten().filter(|event| event.seq > snapshot);
-        let has_gap = newer.clone().zip(snapshot.0 + 1..).any(|(event, seq)| event.seq.0 != seq);
-        newer.for_each(|event| self.tracker.apply(event));
         self.inbox.reverse();
         let record = &head.record;
-        let is_whole = !has_gap && record.head == self.tracker.head;
+        let is_whole = state.as_ref().is_some_and(|tracker| tracker.head == record.head);
         let fits = is_whole && record.pending as usize == self.inbox.len() && record.saved == self.saved.is_some();
         if !fits && !head.deleting {
             return Ok(Fits::Not);
         }
-        let loaded = Loaded { tracker: self.tracker, saved: self.saved, inbox: self.inbox };
-        Ok(Fits::Whole(Box::new(Whole { head, loaded, lasting: self.lasting, snapshot })))
+        let tracker = state.unwrap_or_default();
+        let reading = Reading { snapshot: self.snapshot, reaches, commits: self.commits, tracker: tracker.clone() };
+        let loaded = Loaded { tracker, saved: self.saved, inbox: self.inbox };
+        Ok(Fits::Whole(Box::new(Whole { head, loaded, lasting: self.lasting }), reading))
+    }
+
+    /// The snapshot with the commits behind it, of which only those are read that were not there before; none where some are
+    /// missing.
+    fn state(&mut self) -> Result<Option<Tracker>, Fault> {
+        let before = &self.before;
+        let goes_on = self.snapshot == before.snapshot && self.commits.starts_with(&before.commits);
+        let (mut tracker, known) = match self.tracker.take() {
+            _ if goes_on => (before.tracker.clone(), before.commits.len()),
+            Some(tracker) => (tracker, 0),
+            None if self.snapshot.is_empty() => (Tracker::default(), 0),
+            None => (tracker_of(&self.snapshot)?, 0),
+        };
+        for commit in self.commits.iter().skip(known) {
+            for event in events_of(commit)? {
+                if event.seq > tracker.head.next() {
+                    return Ok(None);
+                }
+                tracker.apply(&event);
+            }
+        }
+        Ok(Some(tracker))
     }
 }
 
 /// The last event's place, in an item of the log.
 pub(crate) const LAST: &str = "last";
+
+fn tracker_of(snapshot: &[u8]) -> Result<Tracker, Fault> {
+    serde_json::from_slice(snapshot).map_err(|error| Fault::unreadable("a snapshot", error))
+}
 
 fn events_of(commit: &[u8]) -> Result<Vec<Event>, Fault> {
     serde_json::from_slice(commit).map_err(|error| Fault::unreadable("a turn's events", error))
