@@ -3,8 +3,10 @@
 use super::taken::Taken;
 use crate::report::{Row, Section};
 
-/// List prices of the region us-east-1 in dollars, on demand and without what is free each month.
+/// List prices of the region us-east-1 in dollars, on demand, of the first tier, and without what is free each month. They were
+/// looked up on [`LOOKED_UP`](prices::LOOKED_UP), in price guides of 2025 and 2026 that quote AWS's pages and agree.
 mod prices {
+    pub(super) const LOOKED_UP: &str = "29 November 2026";
     /// A million requests of Lambda.
     pub(super) const LAMBDA_REQUESTS: f64 = 0.20;
     /// A million GB-seconds of Lambda on arm64.
@@ -43,11 +45,13 @@ pub(super) fn section(http: &Taken, websocket: &Taken) -> Section {
     rows.push(line("and for each second that the model takes", None, (second, second)));
     Section {
         title: "Cost",
-        note: "Worked out from the figures above, the time of the invocations on this machine with a model that takes no time, 512 MB of\n\
-               memory, and AWS's list prices of us-east-1 in dollars, on demand, without what is free each month: look up your own region's.\n\
-               The model itself, logs, traces, what is stored and what is transferred are not in it, nor are the minutes that sockets are\n\
-               open ($0.25 for a million)."
-            .to_owned(),
+        note: format!(
+            "Worked out from the figures above, the time of the invocations on this machine with a model that takes no time, 512 MB of\n\
+             memory, and AWS's list prices of us-east-1 in dollars as they were on {}, on demand, without what is free each month:\n\
+             look up your own region's. The model itself, logs, traces, what is stored and what is transferred are not in it, nor are the\n\
+             starts of environments, Lambda's looks into a queue that is empty, and the minutes that sockets are open ($0.25 for a million).",
+            prices::LOOKED_UP
+        ),
         head: vec!["charged", "HTTP, a turn", "HTTP, $", "WebSocket, a turn", "WebSocket, $"],
         rows,
     }
