@@ -1,5 +1,6 @@
-//! The same conversations on every target: the tests of the bots in [`BOTS`] pass, and the record of what is said is the same byte for
-//! byte, apart from its times. Ids are the same as well: they come from the conversation and its messages.
+//! The same conversations on every target, over HTTP and over WebSockets: the tests of the bots in [`BOTS`] pass, and the record of
+//! what is said is the same byte for byte, apart from its times. Ids are the same as well: they come from the conversation and its
+//! messages.
 //!
 //! A target is one line in [`TARGETS`].
 
@@ -10,9 +11,10 @@ mod record;
 use std::any::Any;
 use std::process::Command;
 
-use cota_testkit::proofs;
+use cota_testkit::proofs::{self, Address, Server};
 use cota_testkit::services::upstash::Upstash;
 use cota_testkit::targets::example;
+use cota_testkit::targets::lambda::{self, Bundles, Deployment, Plan};
 use cota_testkit::targets::laptop::{Cota, Store};
 use cota_testkit::targets::workerd::{self, Workerd};
 
@@ -28,18 +30,18 @@ struct Target {
     start: fn() -> Running,
 }
 
-const TARGETS: [Target; 5] = [
+const TARGETS: [Target; 6] = [
     Target { name: "cota run, in memory", start: || local(&Store::Memory, ()) },
     Target { name: "cota run, SQLite", start: sqlite },
     Target { name: "cota run, Upstash Redis", start: upstash },
     Target { name: "cota run, DynamoDB", start: || local(&Store::DynamoDb("targets".to_owned()), ()) },
+    Target { name: "AWS Lambda", start: functions },
     Target { name: "Cloudflare Workers", start: workers },
 ];
 
 /// A target that serves the bots until it is dropped.
 struct Running {
-    /// `host:port`.
-    address: String,
+    address: Address,
     /// What serves, and what that needs, in the order of their ends.
     _parts: (Box<dyn Any>, Box<dyn Any>),
 }
@@ -47,7 +49,7 @@ struct Running {
 fn local(store: &Store, needs: impl Any) -> Running {
     let bots = BOTS.map(|bot| example(bot).display().to_string());
     let cota = Cota::start(&bots.each_ref().map(String::as_str), store, NO_MODEL);
-    Running { address: cota.address.clone(), _parts: (Box::new(cota), Box::new(needs)) }
+    Running { address: Address { http: cota.address.clone(), sockets: cota.address.clone() }, _parts: (Box::new(cota), Box::new(needs)) }
 }
 
 fn sqlite() -> Running {
@@ -60,11 +62,18 @@ fn upstash() -> Running {
     local(&Store::Upstash(upstash.url()), upstash)
 }
 
+fn functions() -> Running {
+    lambda::build_once();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let deployment = runtime.block_on(Deployment::start(Bundles::of_examples(&BOTS), Plan::default()));
+    Running { address: Server::address(&deployment), _parts: (Box::new(deployment), Box::new(runtime)) }
+}
+
 fn workers() -> Running {
     workerd::build_once();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let workerd = runtime.block_on(Workerd::start(BOTS[0], NO_MODEL));
-    Running { address: workerd.address.clone(), _parts: (Box::new(workerd), Box::new(())) }
+    Running { address: Server::address(&workerd), _parts: (Box::new(workerd), Box::new(())) }
 }
 
 #[test]
@@ -73,7 +82,7 @@ fn the_bots_tests_pass_and_their_conversations_are_the_same_on_every_target() {
     for Target { name, start } in &TARGETS {
         let running = start();
         for bot in BOTS {
-            passes_its_tests(name, bot, &running.address);
+            passes_its_tests(name, bot, &running.address.http);
         }
         let mut records = record::Records::new();
         proofs::run(async {

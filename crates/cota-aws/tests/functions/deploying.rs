@@ -10,8 +10,7 @@ use cota_testkit::llm_server::{LlmServer, Settings, scripts};
 use cota_testkit::services::dynamodb;
 use serde_json::json;
 
-use super::support::deployment::{Deployment, Plan};
-use super::support::{self, Bundles, Socket, cota, http};
+use super::support::{self, Bundles, Deployment, Plan, Socket, cota, http};
 
 const GREETING: &str = "Hello! I can tell you the weather.";
 

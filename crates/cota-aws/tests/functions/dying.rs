@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use cota_testkit::lambda::Mischief;
 use serde_json::json;
 
-use super::support::deployment::{Deployment, Plan};
-use super::support::{self, Bundles, Record, Socket, scatter, seeds};
+use super::support::{self, Bundles, Deployment, Plan, Record, Socket, scatter, seeds};
 
 /// How long a message may take to be answered after a process died.
 const TAKEN_UP_WITHIN: Duration = Duration::from_secs(30);

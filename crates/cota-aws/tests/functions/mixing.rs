@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::support::deployment::{Deployment, Plan};
-use super::support::{self, Bundles, Record, Socket};
+use super::support::{self, Bundles, Deployment, Plan, Record, Socket};
 
 #[test]
 fn a_room_hears_what_is_said_over_http_and_over_sockets() {

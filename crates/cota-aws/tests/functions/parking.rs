@@ -6,8 +6,7 @@ use std::time::Duration;
 use cota_testkit::llm_server::{LlmServer, Settings, scripts};
 use serde_json::json;
 
-use super::support::deployment::{Deployment, Plan};
-use super::support::{self, Bundles, Record, http};
+use super::support::{self, Bundles, Deployment, Plan, Record, http};
 
 /// Four calls of 10 seconds on a function of 15, three times as fast: what is left of an invocation is enough for a busy machine.
 const CALL: Duration = Duration::from_millis(3_333);

@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use cota_testkit::client::task::{OVER, Task, expected, lasting};
 
-use super::support::deployment::{Deployment, Plan};
-use super::support::{self, Bundles, scatter, seeds};
+use super::support::{self, Bundles, Deployment, Plan, scatter, seeds};
 
 /// Within this time of a death a task goes on.
 const TAKEN_UP: Duration = Duration::from_secs(30);

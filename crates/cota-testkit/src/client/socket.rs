@@ -20,10 +20,19 @@ impl Socket {
         Self::try_join(address, sender, session, more).await.expect("the server is gone")
     }
 
+    /// As [`join`](Self::join), with this bot.
+    pub async fn join_bot(address: &str, bot: &str, sender: &str, session: &str) -> Self {
+        let url = format!("ws://{address}/websocket?sender_id={sender}&bot={bot}");
+        Self::open(address, url, sender, session, &Json::Null).await.expect("the server is gone")
+    }
+
     /// As [`join`](Self::join); none where the server is gone before it is done.
     pub async fn try_join(address: &str, sender: &str, session: &str, more: &Json) -> Option<Self> {
+        Self::open(address, format!("ws://{address}/websocket?sender_id={sender}"), sender, session, more).await
+    }
+
+    async fn open(address: &str, url: String, sender: &str, session: &str, more: &Json) -> Option<Self> {
         let tcp = TcpStream::connect(address).await.ok()?;
-        let url = format!("ws://{address}/websocket?sender_id={sender}");
         let (stream, _) = tokio_tungstenite::client_async(url, tcp).await.ok()?;
         let mut socket = Self { stream, sender: sender.to_owned(), early: Vec::new() };
         let login = socket.next().await?;

@@ -8,6 +8,8 @@
     reason = "a test whose target cannot be started ends with the reason"
 )]
 
+#[cfg(feature = "lambda")]
+pub mod lambda;
 pub mod laptop;
 pub mod workerd;
 

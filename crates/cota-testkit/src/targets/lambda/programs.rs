@@ -4,20 +4,24 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
+use crate::targets::root;
+
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(build);
 
 /// Builds them where nobody has yet: however long it takes, it is no hang.
-pub(crate) fn build_once() {
+pub fn build_once() {
     LazyLock::force(&FOLDER);
 }
 
 /// The command line, which talks to a deployment as anybody's does.
-pub(crate) fn cota() -> PathBuf {
+#[must_use]
+pub fn cota() -> PathBuf {
     program("cota")
 }
 
 /// The program of a function.
-pub(crate) fn program(function: &str) -> PathBuf {
+#[must_use]
+pub fn program(function: &str) -> PathBuf {
     FOLDER.join(function)
 }
 
@@ -26,12 +30,11 @@ fn build() -> PathBuf {
     if let Some(built) = std::env::var_os("COTA_FUNCTIONS") {
         return PathBuf::from(built);
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     // This test is target/debug/deps/functions-...
     let this = std::env::current_exe().unwrap();
     let folder = this.parent().and_then(Path::parent).unwrap();
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(&root).args(["build", "--quiet", "--features", "failpoints", "--target-dir"]).arg(folder.parent().unwrap());
+    cargo.current_dir(root()).args(["build", "--quiet", "--features", "failpoints", "--target-dir"]).arg(folder.parent().unwrap());
     for function in ["api", "task", "turn", "websocket"] {
         cargo.args(["--package", &format!("cota-function-{function}")]);
     }

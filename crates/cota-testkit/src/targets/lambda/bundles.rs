@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use cota_config::{Bundle, Files};
 use tempfile::TempDir;
 
+use crate::targets::example;
+
 /// Bundles in a folder that goes with the test.
-pub(crate) struct Bundles(TempDir);
+pub struct Bundles(TempDir);
 
 impl Bundles {
-    /// Bundles of these bots' folders.
-    pub(crate) fn of(bots: &[PathBuf]) -> Self {
+    /// Bundles of these bots' folders; the first is the default one.
+    #[must_use]
+    pub fn of(bots: &[PathBuf]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (n, bot) in bots.iter().enumerate() {
             let name = bot.file_name().unwrap().to_str().unwrap();
@@ -24,12 +27,14 @@ impl Bundles {
     }
 
     /// Bundles of the example bots.
-    pub(crate) fn of_examples(names: &[&str]) -> Self {
-        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
-        Self::of(&names.iter().map(|name| examples.join(name)).collect::<Vec<_>>())
+    #[must_use]
+    pub fn of_examples(names: &[&str]) -> Self {
+        Self::of(&names.iter().map(|name| example(name)).collect::<Vec<_>>())
     }
 
-    pub(crate) fn folder(&self) -> String {
+    /// Where they are: `COTA_BUNDLES`.
+    #[must_use]
+    pub fn folder(&self) -> String {
         self.0.path().display().to_string()
     }
 }

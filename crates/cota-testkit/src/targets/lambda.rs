@@ -1,16 +1,22 @@
-//! A whole deployment: the three functions, their table, their queue, both ways in.
+//! The Lambda functions, deployed: the programs, their table, their queue, both ways in, between the doubles of [`crate::lambda`].
+
+mod bundles;
+mod programs;
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use cota_store_dynamodb::create_table;
-use cota_testkit::lambda::{Function, FunctionUrl, InvokeApi, Mischief, Poller, Queue, Settings, WebSocketApi};
-use cota_testkit::services::dynamodb::{self, DynamoDb};
-use cota_testkit::services::moto::Moto;
 use serde_json::Value as Json;
 
-use super::{Bundles, http, program};
+use crate::client::http;
+use crate::lambda::{Function, FunctionUrl, InvokeApi, Mischief, Poller, Queue, Settings, WebSocketApi};
+use crate::proofs::{Address, Server};
+use crate::services::dynamodb::{self, DynamoDb};
+use crate::services::moto::Moto;
+
+pub use bundles::Bundles;
+pub use programs::{build_once, cota, program};
 
 /// When somebody who was not heard says it again.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -20,15 +26,17 @@ const ATTEMPTS: u32 = 5;
 
 /// How a deployment differs from the usual one.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) mischief: Mischief,
+pub struct Plan {
+    /// What is done to doorbells.
+    pub mischief: Mischief,
     /// How long one invocation may last.
-    pub(crate) timeout: Duration,
+    pub timeout: Duration,
     /// How long a doorbell that was received in vain stays hidden.
-    pub(crate) visibility: Duration,
+    pub visibility: Duration,
     /// How many invocations of a function there may be at once.
-    pub(crate) concurrency: usize,
-    pub(crate) variables: Vec<(&'static str, String)>,
+    pub concurrency: usize,
+    /// More environment variables.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 impl Default for Plan {
@@ -38,27 +46,37 @@ impl Default for Plan {
     }
 }
 
-pub(crate) struct Deployment {
-    pub(crate) api: Function,
-    pub(crate) turn: Function,
-    pub(crate) task: Function,
+/// A deployment of these bots, gone when it is dropped.
+pub struct Deployment {
+    /// Answers HTTP.
+    pub api: Function,
+    /// Hears doorbells.
+    pub turn: Function,
+    /// Is called by the state machine of tasks.
+    pub task: Function,
     /// What the state machine of tasks calls functions by.
-    pub(crate) invoking: InvokeApi,
-    pub(crate) socket: Function,
-    pub(crate) url: FunctionUrl,
-    pub(crate) sockets: WebSocketApi,
-    pub(crate) queue: Queue,
-    pub(crate) dead: Queue,
+    pub invoking: InvokeApi,
+    /// Takes the events of the WebSocket API.
+    pub socket: Function,
+    /// The way in over HTTP.
+    pub url: FunctionUrl,
+    /// The way in over WebSockets.
+    pub sockets: WebSocketApi,
+    /// Where doorbells wait.
+    pub queue: Queue,
+    /// Where they end up that were heard in vain.
+    pub dead: Queue,
     /// The table, which has everything.
-    pub(crate) table: String,
+    pub table: String,
     /// Whatever else of AWS there is.
-    pub(crate) aws: Moto,
+    pub aws: Moto,
     _poller: Poller,
     _bundles: Bundles,
 }
 
 impl Deployment {
-    pub(crate) async fn start(bundles: Bundles, plan: Plan) -> Self {
+    /// Makes the table and the queues, and both ways in. No function has a process before it is invoked.
+    pub async fn start(bundles: Bundles, plan: Plan) -> Self {
         let invoking = InvokeApi::start().await;
         let moto = Moto::start_with_states(invoking.port());
         let machine = moto.create_state_machine("tasks", &definition());
@@ -99,25 +117,44 @@ impl Deployment {
     }
 
     /// Where HTTP requests go.
-    pub(crate) fn address(&self) -> String {
+    #[must_use]
+    pub fn address(&self) -> String {
         self.url.address()
     }
 
     /// Says something over HTTP.
-    pub(crate) async fn say(&self, conversation: &str, body: &Json) -> http::Response {
+    pub async fn say(&self, conversation: &str, body: &Json) -> http::Response {
         http::say(&self.address(), conversation, body).await
     }
 
     /// Says something over HTTP until it is accepted: again where a function died or the store had too much to do.
-    pub(crate) async fn insist(&self, conversation: &str, body: &Json) {
+    pub async fn insist(&self, conversation: &str, body: &Json) {
         while self.say(conversation, body).await.status >= 500 {
             tokio::time::sleep(AGAIN).await;
         }
     }
 
-    /// Every function.
-    pub(crate) fn functions(&self) -> [&Function; 3] {
+    /// The functions that conversations take.
+    #[must_use]
+    pub fn functions(&self) -> [&Function; 3] {
         [&self.api, &self.turn, &self.socket]
+    }
+}
+
+impl Server for Deployment {
+    const ORDERED: bool = false;
+
+    fn address(&self) -> Address {
+        Address { http: self.url.address(), sockets: self.sockets.address() }
+    }
+
+    /// The next invocations find new processes, which know only what the table keeps.
+    async fn restart(&mut self) {
+        self.functions().iter().for_each(|function| function.kill());
+    }
+
+    fn logged(&self) -> String {
+        self.functions().map(Function::logged).concat()
     }
 }
 
@@ -133,7 +170,7 @@ impl Drop for Deployment {
 
 /// The states of infra/, with what template.yaml puts in.
 fn definition() -> String {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/task.asl.json")).unwrap();
+    let text = fs::read_to_string(super::root().join("infra/task.asl.json")).unwrap();
     text.replace("${Partition}", "aws").replace("${TaskFunction}", "task")
 }
 
