@@ -4,11 +4,11 @@
 //! installed if the tests run as root. Screenshots go to `target/screenshots`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::LazyLock;
+use std::path::Path;
+use std::process::Command;
 
-const CHROMIUM: &str = "/usr/bin/chromium";
+use cota_testkit::services::{chromium, once, run};
+
 const RASA_WEBCHAT: &str = "rasa-webchat-1.0.1";
 
 #[test]
@@ -49,13 +49,11 @@ fn a_task_is_started_watched_answered_and_stopped() {
 #[test]
 fn rasas_own_web_chat_talks_to_a_bot() {
     // Its script holds all that it needs, so what its package depends on is not installed.
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(RASA_WEBCHAT);
-    if !place.join("package/lib/index.js").exists() {
-        std::fs::create_dir_all(&place).unwrap();
+    let place = once(RASA_WEBCHAT, |folder| {
         let hint = "npm is needed (Debian: apt-get install npm)";
-        must(Command::new("npm").args(["pack", "--silent", "rasa-webchat@1.0.1"]).current_dir(&place), hint);
-        must(Command::new("tar").args(["-xzf", "rasa-webchat-1.0.1.tgz"]).current_dir(&place), "tar is needed");
-    }
+        run(Command::new("npm").args(["pack", "--silent", "rasa-webchat@1.0.1"]).current_dir(folder), hint);
+        run(Command::new("tar").args(["-xzf", "rasa-webchat-1.0.1.tgz"]).current_dir(folder), "tar is needed");
+    });
     in_the_browser_with("rasa.test.mjs", &[("COTA_RASA_WEBCHAT", &place.join("package"))]);
 }
 
@@ -65,47 +63,8 @@ fn in_the_browser(file: &str) {
 }
 
 fn in_the_browser_with(file: &str, environment: &[(&str, &Path)]) {
-    static BROWSER: LazyLock<PathBuf> = LazyLock::new(browser);
-    let screenshots = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
-    let mut node = Command::new("node");
-    node.args(["--test", "--test-reporter=spec", file])
-        .current_dir(folder())
-        .env("COTA_BIN", env!("CARGO_BIN_EXE_cota"))
-        .env("COTA_CHROMIUM", BROWSER.as_path())
-        .env("COTA_SCREENSHOTS", screenshots)
-        .envs(environment.iter().copied());
-    let output = call(&mut node, "Node is needed (Debian: apt-get install nodejs npm)");
-    assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    println!("{}", String::from_utf8_lossy(&output.stdout));
-}
-
-/// Where Chromium is, once it and what drives it are installed.
-fn browser() -> PathBuf {
-    let installed = folder().join("node_modules/.package-lock.json");
-    let is_newer = |path: &Path, than: &Path| Some(path.metadata().ok()?.modified().ok()? > than.metadata().ok()?.modified().ok()?);
-    if is_newer(&installed, &folder().join("package-lock.json")) != Some(true) {
-        must(
-            Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder()),
-            "npm is needed (Debian: apt-get install npm)",
-        );
-    }
-    let chromium = PathBuf::from(std::env::var_os("COTA_CHROMIUM").unwrap_or_else(|| CHROMIUM.into()));
-    if !chromium.exists() {
-        let hint = "Chromium is needed: install it (Debian: apt-get install chromium fonts-noto-cjk), or set COTA_CHROMIUM to its path";
-        must(Command::new("apt-get").args(["install", "-y", "-q", "chromium", "fonts-noto-cjk"]), hint);
-    }
-    chromium
-}
-
-fn must(command: &mut Command, hint: &str) {
-    let output = call(command, hint);
-    assert!(output.status.success(), "{hint}\n{}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn call(command: &mut Command, hint: &str) -> Output {
-    command.output().unwrap_or_else(|error| panic!("{command:?}: {error}. {hint}"))
-}
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/page")
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/page");
+    let mut environment = environment.to_vec();
+    environment.push(("COTA_BIN", Path::new(env!("CARGO_BIN_EXE_cota"))));
+    println!("{}", chromium::run_tests(&folder, &folder.join(file), &environment));
 }

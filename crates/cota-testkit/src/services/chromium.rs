@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use super::install::{NPM, apt, run};
 
@@ -26,6 +27,8 @@ fn chromium() -> PathBuf {
 
 /// Installs what a lock file says, where it is not installed yet.
 fn install(folder: &Path) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock();
     let modified = |name: &str| folder.join(name).metadata().and_then(|metadata| metadata.modified()).ok();
     let installed = modified("node_modules/.package-lock.json");
     if installed.is_none() || installed < modified("package-lock.json") {

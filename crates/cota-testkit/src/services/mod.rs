@@ -18,11 +18,13 @@ mod install;
 pub mod moto;
 pub mod redis;
 pub mod upstash;
+pub mod workerd;
 
 pub use install::{apt, npm, once, pip, run, tools};
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -48,6 +50,11 @@ pub fn free_port() -> u16 {
         PORTS.start + u16::try_from(place).unwrap_or_default()
     });
     ports.find(is_free).expect("the system has no free port")
+}
+
+/// The folder of the workspace.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// A program that serves until it is dropped, with a folder of its own.

@@ -15,6 +15,8 @@ pub mod workerd;
 
 use std::path::{Path, PathBuf};
 
+use crate::services::root;
+
 /// The folder of a bot of the proofs.
 #[must_use]
 pub fn bot(name: &str) -> PathBuf {
@@ -25,11 +27,6 @@ pub fn bot(name: &str) -> PathBuf {
 #[must_use]
 pub fn example(name: &str) -> PathBuf {
     root().join("examples").join(name)
-}
-
-/// The folder of the workspace.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// A program that cargo has put beside the tests that run.

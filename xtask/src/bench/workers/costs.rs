@@ -1,9 +1,10 @@
 //! What a turn costs: what the platform counts and bills.
 
 use anyhow::{Result, ensure};
+use cota_testkit::services::workerd::Workerd;
 use serde::Deserialize;
 
-use super::workerd::{Script, Workerd, variables};
+use super::cota_that_logs;
 use crate::load::{Channel, Connection};
 use crate::measure::chatting;
 use crate::plan::Plan;
@@ -59,8 +60,7 @@ pub(super) fn measure(_plan: &Plan) -> Result<Vec<Section>> {
 
 fn turn(channel: Channel) -> Result<Row> {
     let llm = chatting(0)?;
-    let [bot, model, _] = variables("chat", &llm.ready);
-    let workerd = Workerd::start(Script::Cota, &[bot, model, ("COTA_LOG_LEVEL", "trace")])?;
+    let workerd = cota_that_logs("trace", "chat", &llm.ready)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let counted = runtime.block_on(async {
         let mut client = Connection::open(&workerd.address, channel, "costs").await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::workerd::{Script, Workerd, variables};
+use super::cota;
 use crate::load::Channel;
 use crate::machine::resident_bytes;
 use crate::measure::chatting;
@@ -35,15 +35,15 @@ pub(super) fn measure(_plan: &Plan) -> Result<Vec<Section>> {
 
 fn each(what: &str, together: bool) -> Result<Row> {
     let llm = chatting(0)?;
-    let workerd = Workerd::start(Script::Cota, &variables("chat", &llm.ready))?;
+    let workerd = cota("chat", &llm.ready)?;
     // The isolate and its first objects are no socket's.
     let role = |sockets| IdleRole { address: workerd.address.clone(), sockets, channel: Channel::WebSocket, together };
     drop(Helper::start("idle", &role(1))?);
     sleep(ASLEEP);
-    let before = resident_bytes(workerd.pid())?;
+    let before = resident_bytes(workerd.id())?;
     let sockets = Helper::start("idle", &role(SOCKETS))?;
     sleep(ASLEEP);
-    let grown = resident_bytes(workerd.pid())?.saturating_sub(before);
+    let grown = resident_bytes(workerd.id())?.saturating_sub(before);
     drop(sockets);
     Ok(Row::plain(vec![format!("{SOCKETS} {what}"), format!("{:.1}", grown as f64 / SOCKETS as f64 / 1024.0)]))
 }

@@ -6,25 +6,26 @@ mod memory;
 mod size;
 mod start;
 mod throughput;
-mod workerd;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
+use cota_testkit::llm_server::scripts::CHOOSE;
+use cota_testkit::services::workerd::{Bindings, Script, Workerd};
+use cota_testkit::targets::workerd::script;
 
 use crate::measure::{chatting, long};
 use crate::plan::{Long, Plan};
 use crate::processes::workspace;
 use crate::report::Section;
 use crate::suite::{Part, Suite};
-use workerd::{Script, Workerd, variables};
 
 /// The Worker.
 pub(crate) const SUITE: Suite = Suite {
     command: "cargo xtask bench workers",
     title: "Benchmarks of the Worker",
     page: "docs/benchmarks-workers.md",
-    needs: script,
+    needs: wasm,
     parts: &[
         Part { name: "size", measure: size::measure },
         Part { name: "start", measure: start::measure },
@@ -35,24 +36,45 @@ pub(crate) const SUITE: Suite = Suite {
     ],
 };
 
-/// The files that are deployed.
-const FILES: [&str; 2] = ["index.js", "index_bg.wasm"];
-
 /// Where the Worker's build is.
 fn build() -> PathBuf {
     workspace().join("functions/worker/build")
 }
 
-fn script() -> PathBuf {
+fn wasm() -> PathBuf {
     build().join("index_bg.wasm")
+}
+
+/// The Worker as it is deployed, with a bot whose model is at this address. It logs what goes wrong.
+fn cota(bot: &str, llm: &str) -> Result<Workerd> {
+    cota_that_logs("warn", bot, llm)
+}
+
+/// As [`cota`], logging from this level on.
+fn cota_that_logs(level: &str, bot: &str, llm: &str) -> Result<Workerd> {
+    started(&script(&build()), &[("COTA_DEFAULT_BOT", bot), ("COTA_BENCH_LLM", llm), ("COTA_LOG_LEVEL", level)])
+}
+
+/// A Worker and an object that do the least.
+fn bare(llm: &str, body_bytes: &str) -> Result<Workerd> {
+    let script = Script {
+        modules: vec![workspace().join("xtask/src/bench/workers/bare.js")],
+        objects: vec![("ConversationObject", "CONVERSATIONS")],
+    };
+    started(&script, &[("COTA_BENCH_LLM", llm), ("BODY_BYTES", body_bytes), ("CHOOSE", CHOOSE)])
+}
+
+/// On the disk of the machine, as what is measured writes.
+fn started(script: &Script, variables: &[(&str, &str)]) -> Result<Workerd> {
+    Ok(Workerd::start(tempfile::tempdir()?, script, Bindings { variables, bots: None }))
 }
 
 /// What the thousandth turn of a conversation costs beside the tenth.
 fn long_conversation(plan: &Plan) -> Result<Vec<Section>> {
     let llm = chatting(0)?;
-    let workerd = Workerd::start(Script::Cota, &variables("long", &llm.ready))?;
+    let workerd = cota("long", &llm.ready)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let costs = runtime.block_on(long::converse(plan.long, &workerd.address, workerd.pid()))?;
+    let costs = runtime.block_on(long::converse(plan.long, &workerd.address, workerd.id()))?;
     let Long { conversations, late, window, short } = plan.long;
     Ok(vec![Section {
         title: "A long conversation",

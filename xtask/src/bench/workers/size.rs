@@ -5,8 +5,9 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use cota_testkit::targets::workerd::script;
 
-use super::{FILES, build};
+use super::build;
 use crate::plan::Plan;
 use crate::report::{Row, Section};
 
@@ -14,13 +15,12 @@ use crate::report::{Row, Section};
 const MOST: f64 = 900.0;
 
 pub(super) fn measure(_plan: &Plan) -> Result<Vec<Section>> {
-    let mut script = Vec::new();
-    for name in FILES {
-        let file = build().join(name);
-        script.extend(fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?);
+    let mut deployed = Vec::new();
+    for file in script(&build()).modules {
+        deployed.extend(fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?);
     }
     let kb = |bytes: usize| bytes as f64 / 1000.0;
-    let (whole, packed) = (kb(script.len()), kb(zipped(script)?));
+    let (whole, packed) = (kb(deployed.len()), kb(zipped(deployed)?));
     Ok(vec![Section {
         title: "Size",
         note: "`index.js` and `index_bg.wasm` as `wrangler deploy` uploads them, with the bots `weather`, `chat` and `long` in them."

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use super::workerd::{Script, Workerd, variables};
+use super::cota;
 use crate::load::http::HttpClient;
 use crate::measure::{chatting, median};
 use crate::plan::Plan;
@@ -40,7 +40,7 @@ pub(super) fn measure(plan: &Plan) -> Result<Vec<Section>> {
 
 async fn first_turn(llm: &Helper, (bot, said, heard): (&str, &str, &str)) -> Result<f64> {
     let begin = Instant::now();
-    let workerd = Workerd::start(Script::Cota, &variables(bot, &llm.ready))?;
+    let workerd = cota(bot, &llm.ready)?;
     let mut client = HttpClient::connect(&workerd.address).await?;
     let (status, page) = client.say("first", said).await?;
     let ms = begin.elapsed().as_secs_f64() * 1000.0;

@@ -1,9 +1,9 @@
 //! Turns per second beside the bare Worker and object, and what a turn takes longer than there.
 
 use anyhow::Result;
-use cota_testkit::llm_server::scripts::CHOOSE;
+use cota_testkit::services::workerd::Workerd;
 
-use super::workerd::{Script, Workerd, variables};
+use super::{bare, cota};
 use crate::load::{Channel, Figures, Load};
 use crate::machine::processor_us;
 use crate::measure::throughput::mean_body_bytes;
@@ -15,7 +15,15 @@ use crate::report::{Row, Section};
 const CONVERSATIONS: usize = 50;
 const LEAST_RATIO: f64 = 0.7;
 const MOST_OVERHEAD_MS: f64 = 10.0;
-const SIDES: [(Script, &str); 2] = [(Script::Bare, "bare pair"), (Script::Cota, "cota")];
+
+/// What is measured in a round, in this order.
+#[derive(Clone, Copy)]
+enum Side {
+    Bare,
+    Cota,
+}
+
+const SIDES: [(Side, &str); 2] = [(Side::Bare, "bare pair"), (Side::Cota, "cota")];
 
 /// What the clients saw of one side in one round, and the processor time of a turn there.
 struct Seen {
@@ -48,14 +56,14 @@ pub(super) fn measure(plan: &Plan) -> Result<Vec<Section>> {
 /// Both sides with a model that takes so long.
 fn at(latency_ms: u64, plan: &Plan) -> Result<Vec<Row>> {
     let mut llm = chatting(latency_ms)?;
-    let cota = Workerd::start(Script::Cota, &variables("chat", &llm.ready))?;
+    let cota = cota("chat", &llm.ready)?;
     let body_bytes = mean_body_bytes(&cota.address, &mut llm)?.to_string();
-    let bare = Workerd::start(Script::Bare, &[("COTA_BENCH_LLM", &llm.ready), ("BODY_BYTES", &body_bytes), ("CHOOSE", CHOOSE)])?;
+    let bare = bare(&llm.ready, &body_bytes)?;
     let mut rounds = Vec::new();
     for round in 0..plan.rounds {
         rounds.push([talk(plan, &bare, &format!("w{latency_ms}-{round}"))?, talk(plan, &cota, &format!("w{latency_ms}-{round}"))?]);
     }
-    Ok(SIDES.iter().zip([0, 1]).map(|((script, name), place)| row(latency_ms, *script, name, &rounds, place)).collect())
+    Ok(SIDES.iter().zip([0, 1]).map(|((side, name), place)| row(latency_ms, *side, name, &rounds, place)).collect())
 }
 
 fn talk(plan: &Plan, server: &Workerd, run: &str) -> Result<Seen> {
@@ -67,9 +75,9 @@ fn talk(plan: &Plan, server: &Workerd, run: &str) -> Result<Seen> {
         measured: plan.measured,
         run: run.to_owned(),
     };
-    let before = processor_us(server.pid())?;
+    let before = processor_us(server.id())?;
     let figures = processes::load(&load)?;
-    let used = processor_us(server.pid())?.saturating_sub(before);
+    let used = processor_us(server.id())?.saturating_sub(before);
     if let Some(fault) = &figures.first_fault {
         eprintln!("  {run}: {fault}");
     }
@@ -77,7 +85,7 @@ fn talk(plan: &Plan, server: &Workerd, run: &str) -> Result<Seen> {
     Ok(Seen { figures, processor_us })
 }
 
-fn row(latency_ms: u64, script: Script, name: &str, rounds: &[[Seen; 2]], place: usize) -> Row {
+fn row(latency_ms: u64, side: Side, name: &str, rounds: &[[Seen; 2]], place: usize) -> Row {
     let over = |value: &dyn Fn(&[Seen; 2], &Seen) -> f64| {
         median(rounds.iter().filter_map(|round| round.get(place).map(|seen| value(round, seen))).collect())
     };
@@ -96,9 +104,9 @@ fn row(latency_ms: u64, script: Script, name: &str, rounds: &[[Seen; 2]], place:
         format!("{ratio:.2}"),
         format!("{more:.2}"),
     ];
-    match (script, latency_ms) {
-        (Script::Bare, _) => Row::plain(cells),
-        (Script::Cota, 0) => Row::with(cells, format!("ratio at least {LEAST_RATIO}"), ratio >= LEAST_RATIO && faults == 0),
-        (Script::Cota, _) => Row::with(cells, format!("at most {MOST_OVERHEAD_MS:.0} ms more"), more <= MOST_OVERHEAD_MS && faults == 0),
+    match (side, latency_ms) {
+        (Side::Bare, _) => Row::plain(cells),
+        (Side::Cota, 0) => Row::with(cells, format!("ratio at least {LEAST_RATIO}"), ratio >= LEAST_RATIO && faults == 0),
+        (Side::Cota, _) => Row::with(cells, format!("at most {MOST_OVERHEAD_MS:.0} ms more"), more <= MOST_OVERHEAD_MS && faults == 0),
     }
 }

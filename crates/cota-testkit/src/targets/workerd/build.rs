@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use crate::targets::root;
+use crate::services::root;
 
 /// The bots and tasks that are put in; the first is the default one.
 const BOTS: [&str; 13] = [
@@ -34,12 +34,6 @@ pub(super) fn modules() -> &'static Path {
     BUILT.as_path()
 }
 
-/// The program that runs them.
-pub(super) fn workerd() -> PathBuf {
-    build_once();
-    here().join("node_modules/workerd/bin/workerd")
-}
-
 fn build() -> PathBuf {
     let mut build = Command::new(env!("CARGO"));
     build.args(["xtask", "worker", "--test"]).current_dir(root()).env("COTA_BOT", BOTS.join(","));
@@ -49,9 +43,5 @@ fn build() -> PathBuf {
     });
     let output = build.output().unwrap();
     assert!(output.status.success(), "the Worker does not build:\n{}", String::from_utf8_lossy(&output.stderr));
-    here().join("build-test")
-}
-
-fn here() -> PathBuf {
-    root().join("functions/worker")
+    root().join("functions/worker/build-test")
 }
