@@ -1,9 +1,10 @@
 //! `cargo xtask worker`: builds the Cloudflare Worker with tools that are installed on first use.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::process;
 use crate::tools::workers::{WorkerTools, node_packages, worker_tools};
@@ -48,6 +49,8 @@ impl Build {
 
 /// The folder of the Worker.
 const PACKAGE: &str = "functions/worker";
+/// What the platform serves by itself, beside the Worker: `[assets]` of wrangler.toml.
+const ASSETS: &str = "functions/worker/assets";
 /// What is made small, of the Worker for users.
 const SCRIPT: &str = "functions/worker/build/index_bg.wasm";
 /// How it is made small: in the encodings that the platform is known to read, without the names of functions, which worker-build
@@ -100,10 +103,33 @@ fn run(root: &Path, build: Build, bots: Option<&str>) -> Result<()> {
     command.current_dir(root).env("WASM_BINDGEN_BIN", wasm_bindgen).args(build.words());
     command.envs(bots.map(|bots| ("COTA_BOT", bots)));
     process::run(&mut command)?;
+    place_assets(root)?;
     match build {
         Build::Deployed => process::run(Command::new(wasm_opt).current_dir(root).args(SMALL).args([SCRIPT, "-o", SCRIPT])),
         Build::Tried | Build::Tested => Ok(()),
     }
+}
+
+/// Puts what is the same for everybody where the platform serves it: the description of the routes, and what the web page loads.
+/// The page itself is the Worker's, which answers programs at the same address.
+fn place_assets(root: &Path) -> Result<()> {
+    let (gateway, assets) = (root.join("crates/cota-gateway/src"), root.join(ASSETS));
+    let parts = assets.join("page");
+    fs::create_dir_all(&parts)?;
+    copy(&gateway.join("openapi.json"), &assets)?;
+    for file in fs::read_dir(gateway.join("page/assets"))? {
+        let file = file?.path();
+        if !file.ends_with("index.html") {
+            copy(&file, &parts)?;
+        }
+    }
+    Ok(())
+}
+
+fn copy(file: &Path, folder: &Path) -> Result<()> {
+    let name = file.file_name().context("a file has a name")?;
+    fs::copy(file, folder.join(name)).with_context(|| format!("cannot copy {}", file.display()))?;
+    Ok(())
 }
 
 /// Prepares everything that building and running the Worker needs.

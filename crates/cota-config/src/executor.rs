@@ -132,13 +132,28 @@ pub(crate) fn default_safety(kind: &ExecutorKind) -> Safety {
 /// Reports an address that no client can call.
 pub(crate) fn check_address(fields: &Fields<'_>, key: &str, report: &mut Report<'_>) {
     let Some(node) = fields.get(key) else { return };
-    let address = node.as_text().unwrap_or_default();
-    let is_http = ["http://", "https://"].iter().any(|scheme| address.trim_start().starts_with(scheme));
-    if !is_http && !node.is_pending() {
-        report.add(&codes::WRONG_VALUE, node.span, || {
-            say(format!("`{key}` must be an address that begins with http:// or https://, not {}", shown(node)))
-        });
+    if node.is_pending() {
+        return;
     }
+    let address = node.as_text().unwrap_or_default();
+    match ["http://", "https://"].iter().find_map(|scheme| address.trim_start().strip_prefix(scheme)) {
+        None => report.add(&codes::WRONG_VALUE, node.span, || {
+            say(format!("`{key}` must be an address that begins with http:// or https://, not {}", shown(node)))
+        }),
+        Some(rest) if !is_plain_host(rest) => report.add(&codes::WRONG_VALUE, node.span, || {
+            say(format!("the host in `{key}` must be written as DNS has it, in letters of ASCII (`xn--...`), not {}", shown(node)))
+        }),
+        Some(_) => {}
+    }
+}
+
+/// Whether the host that an address goes on with after its scheme is ASCII, whatever the names of the slots in it.
+fn is_plain_host(rest: &str) -> bool {
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    host.split('{').enumerate().all(|(place, part)| {
+        let written = if place == 0 { part } else { part.split_once('}').map_or(part, |(_, written)| written) };
+        written.is_ascii()
+    })
 }
 
 /// Reports every `{word}` that is no slot.

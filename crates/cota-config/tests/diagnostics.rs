@@ -19,7 +19,8 @@ const CASES: &[(&str, &str)] = &[
     ("wrong-type", "=== agent.yml\ndialogue:\n  max_tokens: [500]\n  use_proxy_user: perhaps\nactions:\n  - Weather\n"),
     (
         "wrong-value",
-        "=== agent.yml\ndialogue:\n  on_busy: drop\nactions:\n  Pay:\n    executer: {url: example.com, method: FETCH, safety: safe}\n",
+        "=== agent.yml\ndialogue:\n  on_busy: drop\nactions:\n  Pay:\n    executer: {url: example.com, method: FETCH, safety: safe}\n  \
+         Ask:\n    slots: {城市: {}}\n    executer: {url: \"http://{城市}.天气.example/北京\"}\n",
     ),
     (
         "missing-key",

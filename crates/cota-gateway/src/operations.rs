@@ -13,7 +13,8 @@ use crate::gateway::Gateway;
 use crate::respond::{self, Refusal};
 use crate::{metrics as exposition, routes};
 
-/// The description of every route in [`routes::table`].
+/// The description of every route in [`routes::table`], and of itself.
+#[cfg(feature = "files")]
 const OPENAPI: &str = include_str!("openapi.json");
 
 /// The process lives.
@@ -43,6 +44,7 @@ pub(crate) async fn metrics(State(gateway): State<Gateway>) -> Response {
 }
 
 /// The routes as an OpenAPI document.
+#[cfg(feature = "files")]
 pub(crate) async fn document() -> Response {
     respond::text("application/json", OPENAPI)
 }
@@ -54,6 +56,6 @@ pub(crate) async fn welcome() -> Response {
         text.push_str(path);
         text.push('\n');
     }
-    text.push_str("/websocket?sender_id=YOU\n");
+    text.push_str("/openapi.json\n/websocket?sender_id=YOU\n");
     respond::text("text/plain; charset=utf-8", text)
 }

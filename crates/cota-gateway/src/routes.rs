@@ -13,11 +13,11 @@ use cota_protocol::rest::BODY_BYTES;
 use crate::admit;
 use crate::conversations::{forget, post_message, show, show_events, show_message};
 use crate::gateway::Gateway;
-use crate::operations::{document, health, metrics, ready, version};
-use crate::page::{self, home};
+use crate::operations::{health, metrics, ready, version};
+use crate::page::home;
 use crate::{openai, passes, rasa, respond, sse, tasks, tracker_routes};
 
-/// Every route. The OpenAPI document describes the same ones, which a test proves.
+/// Every route that decides something. The OpenAPI document describes the same ones, which a test proves.
 pub(crate) fn table() -> Vec<(&'static str, MethodRouter<Gateway>)> {
     vec![
         ("/", get(home)),
@@ -25,7 +25,6 @@ pub(crate) fn table() -> Vec<(&'static str, MethodRouter<Gateway>)> {
         ("/ready", get(ready)),
         ("/version", get(version)),
         ("/metrics", get(metrics)),
-        ("/openapi.json", get(document)),
         (openai::COMPLETIONS, post(openai::complete).layer(DefaultBodyLimit::max(openai::BODY_BYTES))),
         (openai::MODELS, get(openai::list_models)),
         ("/sse", get(sse::open)),
@@ -52,13 +51,25 @@ pub(crate) fn table() -> Vec<(&'static str, MethodRouter<Gateway>)> {
 pub(crate) fn router(gateway: Gateway, own: Router) -> Router {
     let routes = table().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods));
     routes
-        .merge(page::parts())
+        .merge(files())
         .method_not_allowed_fallback(wrong_method)
         .fallback(no_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(gateway.clone())
         .merge(own)
         .layer(middleware::from_fn_with_state(gateway, admit::admit))
+}
+
+/// What is the same for everybody.
+#[cfg(feature = "files")]
+fn files() -> Router<Gateway> {
+    crate::page::parts().route("/openapi.json", get(crate::operations::document))
+}
+
+/// Whoever serves the gateway serves it beside it.
+#[cfg(not(feature = "files"))]
+fn files() -> Router<Gateway> {
+    Router::new()
 }
 
 /// The `Allow` header is the router's own.

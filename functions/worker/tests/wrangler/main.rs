@@ -34,6 +34,8 @@ async fn talk(address: &str) {
     let body = json!({"text": QUESTION}).to_string();
     let answer = http::post(address, "/v1/conversations/hello/messages", &[], body.as_bytes()).await.unwrap();
     assert_eq!((answer.status, answer.replies()), (200, vec![ANSWER.to_owned()]), "{answer:?}");
+    let description = http::get(address, "/openapi.json").await.unwrap();
+    assert!(description.status == 200 && description.body.contains("\"openapi\""), "{description:?}");
     let mut socket = Socket::join(address, "ann", "socket", &json!({})).await;
     socket.say("socket", "m1", QUESTION).await;
     assert_eq!(socket.answer_to("m1").await.unwrap()["text"], ANSWER);
