@@ -15,7 +15,7 @@ use rusqlite::hooks::Wal;
 
 /// Pages of the log that are gathered before they are moved. A page that many turns have changed is moved once: with SQLite's
 /// own 1,000 a busy store would move many times a second.
-pub(crate) const PAGES: u32 = 8192;
+pub(crate) const PAGES: u32 = 16_384;
 
 /// How often the thread moves before the writer moves the rest: each time it is less.
 const PASSES: u32 = 2;

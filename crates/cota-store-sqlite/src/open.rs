@@ -18,7 +18,11 @@ const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema
 /// How long a process waits for another one's transaction.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Most memory for pages, in KiB. A busy conversation has about four, and one transaction touches those of a hundred.
+/// The size of a new file's pages. A turn's events are about as long, and every page that a turn touches is written whole: with
+/// SQLite's own 4096 a turn writes twice as many bytes.
+const PAGE_BYTES: u32 = 2048;
+
+/// Most memory for pages, in KiB. A busy conversation has about six, and one transaction touches those of a hundred.
 const CACHE_KIB: i64 = 16 * 1024;
 
 /// Prepared statements that a connection keeps; more than there are.
@@ -101,6 +105,8 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
 fn connect(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
+    // Of no effect where the file has pages already.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     let synchronous = match durability {
         Durability::Normal => "NORMAL",

@@ -96,6 +96,25 @@ fn a_restart_takes_unfinished_runs_up_at_once() {
 }
 
 #[test]
+fn a_file_with_larger_pages_is_served_as_it_is() {
+    let folder = Folder::new();
+    drop(folder.open("a"));
+    let page_bytes = || {
+        let db = rusqlite::Connection::open(folder.db()).unwrap();
+        db.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0)).unwrap()
+    };
+    assert_eq!(page_bytes(), 2048);
+    std::fs::remove_file(folder.db()).unwrap();
+    rusqlite::Connection::open(folder.db()).unwrap().execute_batch("PRAGMA page_size = 4096; VACUUM").unwrap();
+    block_on(async {
+        let store = folder.open("a");
+        let claim = drive(&store, "c", "m1", "a").await;
+        answer(&store, "c", &claim).await;
+    });
+    assert_eq!(page_bytes(), 4096);
+}
+
+#[test]
 fn two_stores_share_a_file() {
     let folder = Folder::new();
     let (one, two) = (folder.open("one"), folder.open("two"));
