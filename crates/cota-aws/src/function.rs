@@ -33,6 +33,7 @@ use crate::invocation::Present;
 use crate::meter::Meter;
 use crate::secrets::{self, Vaults};
 use crate::settings::{Environment, Settings, StorePlace};
+use crate::stops::Stops;
 use crate::task::Engine;
 use crate::{identity, log, published};
 
@@ -140,6 +141,7 @@ impl Function {
                 clock: Arc::clone(&clock),
             }),
         };
+        let stops = Stops { ledger: Arc::clone(&ledger), clock: Arc::clone(&clock) };
         let limiter = limiter(settings.limits, &ledger, &clock);
         let holder = unique_holder();
         let access = identity::access(&environment, ledger, Arc::clone(&clock), http)?;
@@ -164,6 +166,7 @@ impl Function {
             present: Arc::clone(&present),
             fan_out: fan_out.clone(),
             engine,
+            stops,
             role,
         });
         Ok(Self { host, bells, present, clock, fan_out, meter: Arc::new(meter), published, options, entrances: Mutex::default() })

@@ -1,20 +1,24 @@
 //! Conversations as a function serves them: accepted and driven inside one invocation, read from the record where another drives.
 
+mod outlet;
+
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_trait::async_trait;
 use futures_channel::mpsc::UnboundedSender;
+use futures_util::future::{Either, select};
 
 use cota_core::bot::Bot;
-use cota_core::event::{Event, EventBody, InboxMessage};
+use cota_core::event::{Event, InboxMessage};
 use cota_core::ids::{BotName, ConversationKey, MessageId, SenderId, Seq, Timestamp};
 use cota_core::limits;
 use cota_core::tracker::Tracker;
-use cota_core::turn::{Commit, Fragment};
+use cota_core::turn::Fragment;
 use cota_driver::Signals;
 use cota_driver::TrackerCache;
-use cota_driver::conversation::{DriveTerms, Driven, Driver, Outlet};
+use cota_driver::conversation::{DriveTerms, Driven, Driver};
 use cota_driver::failpoint::failpoint;
 use cota_driver::host::{Conversations, Hub, Once, OnceError, SendError, Sent, Subscription, Update, check_length};
 use cota_driver::metrics::{Metrics, add};
@@ -22,12 +26,13 @@ use cota_driver::ports::{Bots, Clock, Doorbell as _, Effects, Spawn as _};
 use cota_driver::store::{Acceptance, AfterAccept, ClaimOutcome, Claimed, Holder, NewMessage, Progress, Store, StoreError};
 use cota_driver::task::{Relay, ServedTask, accept_terms};
 
-use crate::connections::{Delivery, FanOut};
+use crate::connections::FanOut;
 use crate::doorbell::Bells;
 use crate::failure::Failure;
 use crate::invocation::Present;
-use crate::log;
+use crate::stops::Stops;
 use crate::task::Engine;
+use outlet::TurnOutlet;
 
 /// How often the record is looked at for those who follow a conversation that another function drives, in milliseconds.
 const FOLLOW_MS: u64 = 500;
@@ -47,6 +52,7 @@ pub(crate) struct Ports {
     pub(crate) fan_out: Option<FanOut>,
     /// Where there is a state machine for tasks.
     pub(crate) engine: Option<Engine>,
+    pub(crate) stops: Stops,
     pub(crate) role: Role,
 }
 
@@ -68,6 +74,7 @@ pub(crate) struct FunctionHost {
     present: Arc<Present>,
     fan_out: Option<FanOut>,
     engine: Option<Engine>,
+    stops: Stops,
     role: Role,
     hub: Arc<Hub>,
     /// The conversations that are being driven here.
@@ -96,6 +103,7 @@ impl FunctionHost {
                 present: ports.present,
                 fan_out: ports.fan_out,
                 engine: ports.engine,
+                stops: ports.stops,
                 role: ports.role,
                 hub: Arc::default(),
                 running: Mutex::default(),
@@ -184,7 +192,15 @@ impl FunctionHost {
         };
         let outlet = TurnOutlet { host: self, delivery };
         let terms = DriveTerms { go_on: self.role == Role::Drives, invocation: Some(self.present.terms()), effects_left: None };
-        let driven = self.driver.drive(key, claimed, accepted, &outlet, &signals, terms).await;
+        let driving = self.driver.drive(key, claimed, accepted, &outlet, &signals, terms);
+        let driven = if self.driver.bots.is_agent(&key.bot) {
+            match select(pin!(driving), pin!(self.stops.pass_on(key, &signals))).await {
+                Either::Left((driven, _)) => driven,
+                Either::Right((never, _)) => match never {},
+            }
+        } else {
+            driving.await
+        };
         drop(outlet);
         lock(&self.running).remove(key);
         self.metrics.running.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
@@ -250,44 +266,6 @@ impl FunctionHost {
     }
 }
 
-/// What a turn gives out here: to the followers of this environment, to the room's connections, to the metrics.
-struct TurnOutlet<'h> {
-    host: &'h FunctionHost,
-    delivery: Option<Delivery>,
-}
-
-impl Outlet for TurnOutlet<'_> {
-    fn emit(&self, key: &ConversationKey, fragment: Fragment) {
-        if let Some(delivery) = &self.delivery {
-            delivery.emit(fragment.clone());
-        }
-        self.host.hub.publish(key, &Update::Fragment(Arc::new(fragment)));
-    }
-
-    fn durable(&self, key: &ConversationKey, commit: &Commit, _head: Seq) {
-        failpoint("after-commit");
-        for event in commit.events.iter() {
-            match &event.body {
-                EventBody::TurnEnd(end) => {
-                    self.host.metrics.turn_ended(end);
-                    log::turn_ended(key, &event.run, end, self.host.driver.clock.now());
-                }
-                EventBody::Action(_) | EventBody::Control(_) | EventBody::Task(_) => {}
-            }
-        }
-        if let Some(delivery) = &self.delivery {
-            delivery.durable(&commit.events);
-        }
-        if !commit.events.is_empty() {
-            self.host.hub.publish(key, &Update::Durable(Arc::clone(&commit.events)));
-        }
-    }
-
-    fn streams(&self, key: &ConversationKey) -> bool {
-        self.host.hub.streams(key) || self.delivery.as_ref().is_some_and(Delivery::streams)
-    }
-}
-
 #[async_trait]
 impl Conversations for FunctionHost {
     async fn send(&self, key: &ConversationKey, message: NewMessage) -> Result<Sent, SendError> {
@@ -333,8 +311,15 @@ impl Conversations for FunctionHost {
 
     fn cancel(&self, key: &ConversationKey, message: &MessageId) {
         if let Some(signals) = lock(&self.running).get(key) {
-            signals.cancel(message);
+            return signals.cancel(message);
         }
+        let Some(host) = self.this.upgrade() else { return };
+        let (key, message) = (key.clone(), message.clone());
+        self.present.spawn(Box::pin(async move {
+            if let Err(error) = host.stops.ask(&key, &message).await {
+                tracing::warn!(%error, "a turn of a task's agent could not be stopped; it comes to its own end");
+            }
+        }));
     }
 
     fn task(&self, name: &BotName) -> Option<Arc<ServedTask>> {

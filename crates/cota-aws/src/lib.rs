@@ -11,6 +11,7 @@
 //!
 //! - [`api`], [`websocket`], [`turn`], [`task`]: the functions.
 //! - `host`: the conversations. `doorbell`: the queue that wakes `turn`. `connections`: who is connected, and what is sent.
+//!   `stops`: turns that their task no longer waits for.
 //! - `aws`: signed calls of AWS services. `settings`, `secrets`, `bundles`, `published`, `identity`, `log`, `meter`: what a function
 //!   begins with.
 
@@ -31,6 +32,7 @@ mod meter;
 mod published;
 mod secrets;
 mod settings;
+mod stops;
 pub mod task;
 pub mod turn;
 pub mod websocket;

@@ -158,6 +158,18 @@ impl ClaimRecord {
         }
     }
 
+    /// Lets go of the claim of a saved run: whoever claims it goes on with it.
+    ///
+    /// # Errors
+    /// If the claim is another's.
+    pub fn release(&mut self, claim: &Claim) -> Result<(), CommitError> {
+        if !self.holds(claim) {
+            return Err(CommitError::Fenced);
+        }
+        self.claim = None;
+        Ok(())
+    }
+
     /// Decides on a commit. `first_waiting` is the run of the first message that will still wait once the commit's answers and
     /// follow-up are written; it matters for a finish alone.
     ///

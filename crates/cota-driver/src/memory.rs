@@ -116,6 +116,10 @@ impl Store for MemoryStore {
         self.with(key, |shard| shard.get_mut(key).ok_or(CommitError::Fenced)?.record.renew(claim, lease_until)).map_err(unavailable)?
     }
 
+    async fn release(&self, key: &ConversationKey, claim: &Claim, _now: Timestamp) -> Result<(), CommitError> {
+        self.with(key, |shard| shard.get_mut(key).ok_or(CommitError::Fenced)?.record.release(claim)).map_err(unavailable)?
+    }
+
     async fn events(&self, key: &ConversationKey, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {
         self.with(key, |shard| {
             shard.get(key).map_or_else(Vec::new, |conversation| events_after(&conversation.log, after).take(limit).cloned().collect())

@@ -138,6 +138,10 @@ pub trait Bots: Send + Sync {
     fn task_names(&self) -> Vec<BotName> {
         Vec::new()
     }
+    /// Whether the bot of this name is an agent of a task.
+    fn is_agent(&self, _name: &BotName) -> bool {
+        false
+    }
 }
 
 /// Runs a future to its end, whoever asked for it.

@@ -36,6 +36,13 @@ pub trait Store: Send + Sync {
     /// Moves the lease's end.
     async fn renew(&self, key: &ConversationKey, claim: &Claim, lease_until: Timestamp) -> Result<Renewed, CommitError>;
 
+    /// Lets go of the claim of a saved run while others work for it. Whoever claims it goes on, whatever its clock says, and that
+    /// is no takeover.
+    ///
+    /// # Errors
+    /// [`CommitError::Fenced`] if the claim is another's; [`CommitError::Unavailable`] if it may or may not have been let go.
+    async fn release(&self, key: &ConversationKey, claim: &Claim, now: Timestamp) -> Result<(), CommitError>;
+
     /// The events after `after`, at most `limit`, in order.
     async fn events(&self, key: &ConversationKey, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError>;
 

@@ -57,6 +57,10 @@ impl Store for TellsLate {
         self.store.renew(key, claim, lease_until).await
     }
 
+    async fn release(&self, key: &ConversationKey, claim: &Claim, now: Timestamp) -> Result<(), CommitError> {
+        self.store.release(key, claim, now).await
+    }
+
     async fn events(&self, key: &ConversationKey, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {
         self.store.events(key, after, limit).await
     }

@@ -1,7 +1,8 @@
-//! Taking the claim and renewing it.
+//! Taking the claim, renewing it and letting go of it.
 
 use cota_core::event::InboxMessage;
 use cota_core::ids::{ConversationKey, RunId, Timestamp};
+use cota_driver::claim::ClaimRecord;
 use cota_driver::failpoint::failpoint;
 use cota_driver::store::{Claim, ClaimOutcome, Claimed, CommitError, Holder, Renewed};
 
@@ -35,13 +36,35 @@ pub(crate) async fn claim(store: &DynamoStore, key: &ConversationKey, holder: &H
     Err(Fault::Contended)
 }
 
-/// Moves the lease's end, at first on what is known of the record here.
+/// Moves the lease's end.
 pub(crate) async fn renew(
     store: &DynamoStore,
     key: &ConversationKey,
     claim: &Claim,
     lease_until: Timestamp,
 ) -> Result<Result<Renewed, CommitError>, Fault> {
+    change(store, key, lease_until, |record| record.renew(claim, lease_until)).await
+}
+
+/// Lets go of the claim.
+pub(crate) async fn release(
+    store: &DynamoStore,
+    key: &ConversationKey,
+    claim: &Claim,
+    now: Timestamp,
+) -> Result<Result<(), CommitError>, Fault> {
+    let released = change(store, key, now, |record| record.release(claim)).await?;
+    store.driven.forget(key);
+    Ok(released)
+}
+
+/// Changes the record alone, at first on what is known of it here.
+async fn change<T>(
+    store: &DynamoStore,
+    key: &ConversationKey,
+    touched: Timestamp,
+    rule: impl Fn(&mut ClaimRecord) -> Result<T, CommitError>,
+) -> Result<Result<T, CommitError>, Fault> {
     let mut known = store.driven.get(key);
     for attempt in 0..TRIES {
         let (known, fresh) = match known.take() {
@@ -52,13 +75,13 @@ pub(crate) async fn renew(
             },
         };
         let mut record = known.head.record.clone();
-        match record.renew(claim, lease_until) {
+        match rule(&mut record) {
             Ok(_) if known.head.deleting => return Ok(Err(CommitError::Fenced)),
-            Ok(renewed) => {
+            Ok(changed) => {
                 let next = known.head.next(record, known.head.touched);
-                if write(store, key, &known.head, &next, lease_until).await? {
+                if write(store, key, &known.head, &next, touched).await? {
                     store.driven.keep(key, Known { head: next, ..known });
-                    return Ok(Ok(renewed));
+                    return Ok(Ok(changed));
                 }
                 pause(attempt).await;
             }

@@ -132,6 +132,10 @@ impl Store for DynamoStore {
         claim::renew(self, key, claim, lease_until).await?
     }
 
+    async fn release(&self, key: &ConversationKey, claim: &Claim, now: Timestamp) -> Result<(), CommitError> {
+        claim::release(self, key, claim, now).await?
+    }
+
     async fn events(&self, key: &ConversationKey, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {
         Ok(read::events(&self.table, key, after, limit).await?)
     }

@@ -141,6 +141,11 @@ impl Store for SqliteStore {
         self.writer.run(&CLAIM, move |db| operations::renew(Rows(db), &key, &claim, lease_until)).await?
     }
 
+    async fn release(&self, key: &ConversationKey, claim: &Claim, now: Timestamp) -> Result<(), CommitError> {
+        let (key, claim) = (key.clone(), claim.clone());
+        self.writer.run(&CLAIM, move |db| operations::release(Rows(db), &key, &claim, now)).await?
+    }
+
     async fn events(&self, key: &ConversationKey, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {
         let key = key.clone();
         Ok(self.reader.run(&READ, move |db| operations::events(Rows(db), &key, after, limit)).await?)

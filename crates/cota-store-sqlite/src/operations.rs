@@ -153,6 +153,15 @@ pub(crate) fn renew(
     Ok(renewed)
 }
 
+pub(crate) fn release(rows: Rows<'_>, key: &ConversationKey, claim: &Claim, now: Timestamp) -> Result<Result<(), CommitError>, Fault> {
+    let Some(mut conversation) = rows.conversation(key)? else { return Ok(Err(CommitError::Fenced)) };
+    let released = conversation.record.release(claim);
+    if released.is_ok() {
+        rows.update_conversation(&conversation, now)?;
+    }
+    Ok(released)
+}
+
 pub(crate) fn load(rows: Rows<'_>, key: &ConversationKey) -> Result<Option<Loaded>, Fault> {
     let Some(Conversation { number, .. }) = rows.conversation(key)? else { return Ok(None) };
     let mut tracker = rows.snapshot(number)?;

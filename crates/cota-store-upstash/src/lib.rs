@@ -93,6 +93,10 @@ impl Store for UpstashStore {
         operations::renew(self, key, claim, lease_until).await?
     }
 
+    async fn release(&self, key: &ConversationKey, claim: &Claim, _now: Timestamp) -> Result<(), CommitError> {
+        operations::release(self, key, claim).await?
+    }
+
     async fn events(&self, key: &ConversationKey, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {
         Ok(reading::events(self, key, after, limit).await?)
     }

@@ -93,6 +93,16 @@ pub(crate) async fn renew(
     done(renewed.await?)
 }
 
+pub(crate) async fn release(store: &UpstashStore, key: &ConversationKey, claim: &Claim) -> Result<Result<(), CommitError>, Fault> {
+    let released = change(store, key, Asks::default(), |head| {
+        let Some(mut head) = head else { return Ok(Decision::nothing(Err(CommitError::Fenced))) };
+        let outcome = head.record.release(claim);
+        let write = outcome.is_ok().then(|| Write { head, changes: Vec::new() });
+        Ok(Decision { outcome, write, tell_inbox: false })
+    });
+    done(released.await?)
+}
+
 pub(crate) async fn commit(
     store: &UpstashStore,
     key: &ConversationKey,

@@ -1,13 +1,20 @@
 //! Tasks on the state machine of infra/, as moto runs it, its states done by the real function: they end as on a laptop.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cota_testkit::client::task::{OVER, Task, expected, lasting};
+use cota_testkit::llm_server::{LlmServer, Settings, scripts};
+use cota_testkit::proofs::model;
+use cota_testkit::targets::{bot, example};
+use tokio::sync::Semaphore;
 
 use super::support::{self, Bundles, Deployment, Plan, scatter, seeds};
 
 /// Within this time of a death a task goes on.
 const TAKEN_UP: Duration = Duration::from_secs(30);
+/// An invocation that is too short for a second call of a model that does not answer.
+const SHORT: Duration = Duration::from_secs(4);
 
 async fn deployment() -> Deployment {
     Deployment::start(Bundles::of_examples(&["weather", "trip", "consult"]), Plan::default()).await
@@ -65,4 +72,45 @@ fn a_task_goes_on_when_its_function_is_killed() {
         }
         assert!(deployment.task.deaths() > 0, "nobody died, so this proves nothing");
     });
+}
+
+#[test]
+fn stopping_a_task_stops_what_its_agent_is_at() {
+    support::run(async {
+        let llm = silent().await;
+        let deployment = errand(&llm, Plan::default()).await;
+        let task = Task::start(&deployment.address(), "errand", "t1", "t1").await;
+        llm.reached(1).await;
+        is_stopped(&task).await;
+    });
+}
+
+#[test]
+fn stopping_a_task_stops_a_turn_that_its_agent_goes_on_with_in_another_function() {
+    support::run(async {
+        let llm = silent().await;
+        let deployment = errand(&llm, Plan { timeout: SHORT, ..Plan::default() }).await;
+        let task = Task::start(&deployment.address(), "errand", "t1", "t1").await;
+        // The invocation that asks the agent has no time for two calls.
+        llm.reached(2).await;
+        assert!(deployment.turn.started() > 0, "the agent was not taken up by another function, so this proves nothing");
+        is_stopped(&task).await;
+    });
+}
+
+/// A model that never answers.
+async fn silent() -> LlmServer {
+    model(Settings::new(scripts::chat()).gate(Arc::new(Semaphore::new(0)))).await
+}
+
+/// A deployment of a task whose agent asks a model.
+async fn errand(llm: &LlmServer, plan: Plan) -> Deployment {
+    let variables = vec![("COTA_TEST_LLM", llm.apibase())];
+    Deployment::start(Bundles::of(&[example("weather"), bot("errand")]), Plan { variables, ..plan }).await
+}
+
+async fn is_stopped(task: &Task) {
+    assert_eq!(task.cancel().await, 202);
+    assert_eq!(task.until(&OVER).await["state"], "cancelled");
+    assert_eq!(task.outcomes("errand/chatter").await, ["cancelled"]);
 }

@@ -92,6 +92,8 @@ pub struct Step {
     pub spent: Spent,
     /// When it began first.
     pub started: Option<Timestamp>,
+    /// When its latest try began.
+    pub begun: Option<Timestamp>,
     /// When it came to its end.
     pub ended: Option<Timestamp>,
 }
@@ -243,6 +245,7 @@ impl Board {
                     step.query.clone_from(query);
                     step.speaker.clone_from(speaker);
                     step.started.get_or_insert(at);
+                    step.begun = Some(at);
                 });
             }
             TaskEvent::StepEnded { step, result, spent } => {
@@ -310,6 +313,7 @@ impl Board {
                 error: None,
                 spent: Spent::default(),
                 started: None,
+                begun: None,
                 ended: None,
             });
         }

@@ -307,8 +307,17 @@ impl Conversations for Host {
 
     fn cancel(&self, key: &ConversationKey, message: &MessageId) {
         if let Some(signals) = lock(&self.running).get(key) {
-            signals.cancel(message);
+            return signals.cancel(message);
         }
+        // A turn that an earlier process had begun is taken up to be stopped.
+        let Some(host) = self.this.upgrade() else { return };
+        let (key, message) = (key.clone(), message.clone());
+        self.spawn.spawn(Box::pin(async move {
+            host.hear(&key).await;
+            if let Some(signals) = lock(&host.running).get(&key) {
+                signals.cancel(&message);
+            }
+        }));
     }
 
     fn task(&self, name: &BotName) -> Option<Arc<ServedTask>> {

@@ -25,7 +25,9 @@ const PAGE: usize = 1_000;
 pub(super) enum Asked {
     /// It failed.
     Failed(EffectError),
-    /// This process ends.
+    /// Nobody has answered yet.
+    Unanswered,
+    /// This process cannot go on.
     Stopping,
 }
 
@@ -109,6 +111,24 @@ pub(super) async fn ask(
     }
 }
 
+/// What an agent has answered to what somebody else said to it.
+pub(super) async fn answered(
+    crew: Crew<'_>,
+    key: Option<ConversationKey>,
+    message_id: MessageId,
+    speaker: Option<String>,
+) -> Result<Completed, Asked> {
+    let (Some(key), Ok(sender)) = (key, SenderId::new(speaker.as_deref().unwrap_or(SENDER))) else { return Err(Asked::Unanswered) };
+    match crew.conversations.progress(&key, &sender, &message_id).await {
+        Ok(Some(Progress::Answered { first, last })) => recorded(crew, &key, &message_id, first, last).await,
+        Ok(Some(Progress::Pending) | None) => Err(Asked::Unanswered),
+        Err(error) => {
+            tracing::warn!(%error, "an agent's record could not be read");
+            Err(Asked::Stopping)
+        }
+    }
+}
+
 /// Tells a conversation of progress. One that cannot take it now is told a little later, until nobody waits for it.
 pub(super) async fn report(
     crew: Crew<'_>,
@@ -139,13 +159,7 @@ async fn pause(crew: Crew<'_>) {
 }
 
 /// The answer as the log has it.
-pub(super) async fn recorded(
-    crew: Crew<'_>,
-    key: &ConversationKey,
-    message_id: &MessageId,
-    first: Seq,
-    last: Seq,
-) -> Result<Completed, Asked> {
+async fn recorded(crew: Crew<'_>, key: &ConversationKey, message_id: &MessageId, first: Seq, last: Seq) -> Result<Completed, Asked> {
     let mut after = Seq(first.0.saturating_sub(1));
     while after < last {
         let events = crew.conversations.events(key, after, PAGE).await;

@@ -70,4 +70,8 @@ impl Bots for Company {
     fn task_names(&self) -> Vec<BotName> {
         self.tasks.iter().map(|task| task.served.task.name.clone()).collect()
     }
+
+    fn is_agent(&self, name: &BotName) -> bool {
+        self.agents().any(|bot| bot.source().name == *name)
+    }
 }

@@ -19,7 +19,7 @@ use crate::conversation::{Driven, Driver, Outlet};
 use crate::host::Conversations;
 use crate::signals::Signals;
 use crate::store::{AcceptTerms, Claim, Claimed, Holder, Loaded, Next, StoreError};
-use play::{Play, Played};
+use play::{Asking, Play, Played};
 
 pub use action::WithTasks;
 pub use company::Company;
@@ -75,7 +75,7 @@ impl Crew<'_> {
         let mut claim = claimed.claim;
         self.driver.doorbell.watch(self.key, claim.lease_until);
         loop {
-            let run = match self.prepare(&claim).await {
+            let mut run = match self.prepare(&claim).await {
                 Ok(Some(run)) => run,
                 Ok(None) => return Driven::Left,
                 Err(error) => {
@@ -83,23 +83,34 @@ impl Crew<'_> {
                     return Driven::Left;
                 }
             };
-            match (Play { crew: self, claim: claim.clone(), run, go_on }).run().await {
-                Ok(Played { report: RunReport::Finished(_) | RunReport::Idle, next: Some(Next::Waiting { claim: kept, .. }) }) => {
-                    claim = kept
-                }
-                Ok(Played {
-                    report: RunReport::Finished(_) | RunReport::Idle | RunReport::Parked,
-                    next: Some(Next::Released { ring }),
-                }) => {
-                    return if ring { Driven::Ring } else { Driven::Idle };
-                }
-                Ok(_) => return Driven::Left,
+            if claim.takeovers >= limits::TAKEOVERS {
+                tracing::error!(run = %claim.run, takeovers = claim.takeovers, "a task is given up: its process died too often");
+                run.give_up(&self.served.task, self.driver.clock.now());
+            }
+            let played = match (Play { crew: self, claim: claim.clone(), run, go_on, asking: Asking::Here }).run().await {
+                Ok(played) => played,
                 Err(error) => {
                     tracing::error!(%error, run = %claim.run, "the driver broke the task's contract");
                     return Driven::Left;
                 }
+            };
+            let Played::Reported { report, next, parked } = played else { return Driven::Left };
+            match (report, next) {
+                (RunReport::Finished(_) | RunReport::Idle, Some(Next::Waiting { claim: kept, .. })) => claim = kept,
+                (RunReport::Finished(_) | RunReport::Idle | RunReport::Parked, Some(Next::Released { ring })) => {
+                    if let Some(until) = parked {
+                        self.driver.doorbell.ring(self.key, until);
+                    }
+                    return if ring { Driven::Ring } else { Driven::Idle };
+                }
+                (_, _) => return Driven::Left,
             }
         }
+    }
+
+    /// The conversation of an agent.
+    fn agent(&self, agent: &str) -> Option<ConversationKey> {
+        Some(ConversationKey { bot: self.served.task.bot_of(agent)?, ..self.key.clone() })
     }
 
     /// What the planner's LLM is asked next.
@@ -124,14 +135,9 @@ impl Crew<'_> {
         let now = self.driver.clock.now();
         let context = Context { key: self.key.clone(), board, inbox };
         let saved = saved.and_then(|bytes| serde_json::from_slice::<SuspendedTask>(&bytes).ok());
-        let mut run = match saved {
+        Ok(Some(match saved {
             Some(saved) => TaskRun::resume(saved, context, now),
             None => TaskRun::start(&self.served.task, claim.run.clone(), context, now),
-        };
-        if claim.takeovers >= limits::TAKEOVERS {
-            tracing::error!(run = %claim.run, takeovers = claim.takeovers, "a task is given up: its process died too often");
-            run.give_up(&self.served.task, now);
-        }
-        Ok(Some(run))
+        }))
     }
 }

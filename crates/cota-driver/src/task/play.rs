@@ -1,4 +1,6 @@
 //! Playing one run: polling the machine, performing its steps, feeding back what comes of them.
+//!
+//! Agents are asked here, or elsewhere: then the run is let go of once nothing but their answers is waited for.
 
 use std::collections::HashMap;
 
@@ -9,11 +11,11 @@ use futures_util::{FutureExt as _, StreamExt as _, select_biased};
 use cota_core::ids::{ConversationKey, MessageId, Position, Timestamp};
 use cota_core::limits;
 use cota_core::machine::{CommitFailure, EffectError, EffectId, Input, Issued, Machine as _, ProtocolError, Step};
-use cota_core::task::{Completed, Effect, RunReport, TaskRun};
+use cota_core::task::{Completed, Effect, RunReport, StepState, TaskRun};
 use cota_core::turn::Commit;
 
-use super::Crew;
-use super::ask::{Asked, ask, plan, report};
+use super::ask::{Asked, answered, ask, plan, report};
+use super::{Crew, Due};
 use crate::failpoint::failpoint;
 use crate::store::{Claim, CommitError, CommitTerms, Committed, Loaded, Next, Renewed, StoreError};
 
@@ -23,13 +25,38 @@ pub(super) struct Play<'d> {
     pub(super) claim: Claim,
     pub(super) run: TaskRun,
     pub(super) go_on: bool,
+    pub(super) asking: Asking,
+}
+
+/// Who puts steps to their agents.
+pub(super) enum Asking {
+    /// Whoever plays, and waits for the answers.
+    Here,
+    /// Somebody else, while nobody plays.
+    Elsewhere {
+        /// The steps that were asked in vain.
+        failed: Vec<(Due, EffectError)>,
+    },
 }
 
 /// How a run was left.
-pub(super) struct Played {
-    pub(super) report: RunReport,
-    /// What became of the claim with the last commit.
-    pub(super) next: Option<Next>,
+pub(super) enum Played {
+    /// As the machine says.
+    Reported {
+        report: RunReport,
+        /// What became of the claim with the last commit.
+        next: Option<Next>,
+        /// When it goes on, where it is parked.
+        parked: Option<Timestamp>,
+    },
+    /// Its claim is let go, and these steps are to be put to their agents.
+    Asks(Vec<Due>),
+}
+
+impl From<RunReport> for Played {
+    fn from(report: RunReport) -> Self {
+        Self::Reported { report, next: None, parked: None }
+    }
 }
 
 /// What the machine waits for.
@@ -42,6 +69,8 @@ enum Heard {
     Inbox(Result<Option<Loaded>, StoreError>),
     /// An effect ended.
     Ended(EffectId, Result<Completed, EffectError>),
+    /// A step has no answer yet, and nobody here waits for one.
+    Unanswered(EffectId),
     /// The process ends: somebody else goes on.
     Stopping,
     /// What nobody waits for is done.
@@ -55,8 +84,14 @@ enum Heard {
 /// What runs beside the machine.
 struct UnderWay<'d> {
     futures: FuturesUnordered<BoxFuture<'d, Heard>>,
-    /// Effects that can be stopped, with the message that a step is for.
-    effects: HashMap<EffectId, (AbortHandle, Option<(ConversationKey, MessageId)>)>,
+    /// Effects that can be stopped.
+    effects: HashMap<EffectId, AbortHandle>,
+    /// What agents were asked and may be at, by this process or by one before it.
+    asked: HashMap<EffectId, (ConversationKey, MessageId)>,
+    /// Steps that somebody else is to put to their agents.
+    due: Vec<Due>,
+    /// Whether a commit is to be tried again.
+    unwritten: bool,
     renew_at: Timestamp,
     /// The newest message that was looked at.
     seen: Position,
@@ -68,11 +103,9 @@ impl<'d> Play<'d> {
     /// # Errors
     /// If machine and driver disagree on the contract: a defect.
     pub(super) async fn run(mut self) -> Result<Played, ProtocolError> {
-        let renew_at = self.now().plus_ms(limits::RENEW_MS);
-        let seen = self.run.heard_so_far();
-        let mut under_way = UnderWay { futures: FuturesUnordered::new(), effects: HashMap::new(), renew_at, seen };
+        let mut under_way = self.taken_up();
         let task = &self.crew.served.task;
-        let mut next = None;
+        let (mut next, mut parked) = (None, None);
         loop {
             let until = loop {
                 match self.run.poll(task, self.now())? {
@@ -81,10 +114,13 @@ impl<'d> Play<'d> {
                     Step::Abort(id) => self.abort(id, &mut under_way),
                     Step::Commit(commit) => under_way.futures.push(self.commit(commit)),
                     Step::Wait { until } => break until,
-                    Step::Park { until } => self.crew.driver.doorbell.ring(self.crew.key, until),
-                    Step::Done(report) => return Ok(Played { report, next }),
+                    Step::Park { until } => parked = Some(until),
+                    Step::Done(report) => return Ok(Played::Reported { report, next, parked }),
                 }
             };
+            if under_way.waits_for_agents() {
+                return Ok(self.let_go(under_way.due).await);
+            }
             let heard = self.wait(until, &mut under_way).await;
             let now = self.now();
             match heard {
@@ -107,27 +143,53 @@ impl<'d> Play<'d> {
                     self.run.handle(task, Input::Tick, now)?;
                 }
                 Heard::Ended(id, result) => {
-                    under_way.effects.remove(&id);
+                    under_way.ended(id);
                     self.run.handle(task, Input::Outcome { id, attempt: 1, result }, now)?;
                 }
+                Heard::Unanswered(id) => {
+                    if let Some(error) = self.not_answered(id, &mut under_way) {
+                        self.run.handle(task, Input::Outcome { id, attempt: 1, result: Err(error) }, now)?;
+                    }
+                }
                 Heard::Nothing => {}
-                Heard::Stopping => return Ok(Played { report: RunReport::Abandoned, next: None }),
+                Heard::Stopping => return Ok(RunReport::Abandoned.into()),
                 Heard::Written(commit, Ok(committed)) => {
                     // A run that moves on is not one that kills its process.
                     self.claim.takeovers = 0;
                     self.crew.outlet.durable(self.crew.key, &commit, committed.head);
                     self.run.handle(task, Input::Committed { head: committed.head }, now)?;
                     failpoint("after-task-commit");
+                    under_way.unwritten = false;
                     next = Some(committed.next);
                 }
                 Heard::Written(_, Err(error)) => {
                     tracing::debug!(%error, run = %self.run.run(), "a task's commit failed");
+                    under_way.unwritten = true;
                     self.run.handle(task, Input::CommitFailed(CommitFailure::from(&error)), now)?;
                 }
                 Heard::Renewed(Ok(renewed)) => self.crew.signals.nudge(renewed.last),
-                Heard::Renewed(Err(CommitError::Fenced)) => return Ok(Played { report: RunReport::Fenced, next: None }),
+                Heard::Renewed(Err(CommitError::Fenced)) => return Ok(RunReport::Fenced.into()),
                 Heard::Renewed(Err(CommitError::Unavailable(reason))) => tracing::warn!(%reason, "a lease could not be renewed"),
             }
+        }
+    }
+
+    /// What is under way at first: what an earlier process put to agents, who may still be at it.
+    fn taken_up(&self) -> UnderWay<'d> {
+        let board = self.run.board();
+        let asked = board.steps().iter().filter_map(|step| {
+            let StepState::Running(effect) = step.state else { return None };
+            let key = self.crew.agent(&step.planned.source.agent)?;
+            Some((EffectId(effect), (key, board.message_of(step)?)))
+        });
+        UnderWay {
+            futures: FuturesUnordered::new(),
+            effects: HashMap::new(),
+            asked: asked.collect(),
+            due: Vec::new(),
+            unwritten: false,
+            renew_at: self.now().plus_ms(limits::RENEW_MS),
+            seen: self.run.heard_so_far(),
         }
     }
 
@@ -150,7 +212,6 @@ impl<'d> Play<'d> {
     fn perform(&self, issued: Issued<Effect>, under_way: &mut UnderWay<'d>) {
         let Issued { id, deadline, effect, .. } = issued;
         let crew = self.crew;
-        let mut message = None;
         let performed: BoxFuture<'d, Result<Completed, Asked>> = match effect {
             Effect::Plan { llm } => {
                 let chat = crew.planner_request(self.run.board());
@@ -158,9 +219,12 @@ impl<'d> Play<'d> {
                 plan(crew, llm, chat, key, deadline).boxed()
             }
             Effect::Ask { agent, message_id, query, speaker } => {
-                let key = crew.served.task.bot_of(&agent).map(|bot| ConversationKey { bot, ..crew.key.clone() });
-                message = key.clone().map(|key| (key, message_id.clone()));
-                ask(crew, key, message_id, query, speaker).boxed()
+                let key = crew.agent(&agent);
+                under_way.asked.extend(key.clone().map(|key| (id, (key, message_id.clone()))));
+                match self.asking {
+                    Asking::Here => ask(crew, key, message_id, query, speaker).boxed(),
+                    Asking::Elsewhere { .. } => answered(crew, key, message_id, speaker).boxed(),
+                }
             }
             Effect::Report { to, message_id, text, for_bot } => report(crew, to, message_id, text, for_bot).boxed(),
         };
@@ -169,19 +233,48 @@ impl<'d> Play<'d> {
             match performed.await {
                 Ok(completed) => Heard::Ended(id, Ok(completed)),
                 Err(Asked::Failed(error)) => Heard::Ended(id, Err(error)),
+                Err(Asked::Unanswered) => Heard::Unanswered(id),
                 Err(Asked::Stopping) => Heard::Stopping,
             }
         };
-        under_way.effects.insert(id, (handle, message));
+        under_way.effects.insert(id, handle);
         under_way.futures.push(Abortable::new(ended, registration).map(|ended| ended.unwrap_or(Heard::Nothing)).boxed());
     }
 
     /// Stops waiting, and tells the agent to stop.
     fn abort(&self, id: EffectId, under_way: &mut UnderWay<'d>) {
-        let Some((handle, message)) = under_way.effects.remove(&id) else { return };
-        handle.abort();
-        if let Some((key, message_id)) = message {
+        if let Some(handle) = under_way.effects.remove(&id) {
+            handle.abort();
+        }
+        if let Some((key, message_id)) = under_way.asked.remove(&id) {
             self.crew.conversations.cancel(&key, &message_id);
+        }
+        under_way.due.retain(|due| due.effect != id.0);
+    }
+
+    /// A step without an answer has failed, where whoever asked said so; else it is to be asked.
+    fn not_answered(&mut self, id: EffectId, under_way: &mut UnderWay<'d>) -> Option<EffectError> {
+        let step = self.run.board().step_of(id)?.planned.source.name.clone();
+        let due = Due { step, effect: id.0 };
+        if let Asking::Elsewhere { failed } = &mut self.asking
+            && let Some(place) = failed.iter().position(|(failed, _)| *failed == due)
+        {
+            under_way.ended(id);
+            return Some(failed.swap_remove(place).1);
+        }
+        under_way.due.push(due);
+        None
+    }
+
+    /// Lets go of the claim while others work: whoever comes back takes it at once.
+    async fn let_go(self, due: Vec<Due>) -> Played {
+        match self.crew.driver.store.release(self.crew.key, &self.claim, self.now()).await {
+            Ok(()) => Played::Asks(due),
+            Err(CommitError::Fenced) => RunReport::Fenced.into(),
+            Err(CommitError::Unavailable(reason)) => {
+                tracing::warn!(%reason, "a task could not be let go of");
+                RunReport::Abandoned.into()
+            }
         }
     }
 
@@ -199,11 +292,26 @@ impl<'d> Play<'d> {
     fn renew(&self, now: Timestamp) -> BoxFuture<'d, Heard> {
         let (crew, claim) = (self.crew, self.claim.clone());
         let lease_until = now.plus_ms(limits::LEASE_MS);
-        crew.driver.doorbell.watch(crew.key, lease_until);
+        // An engine elsewhere does itself again what was broken off.
+        if matches!(self.asking, Asking::Here) {
+            crew.driver.doorbell.watch(crew.key, lease_until);
+        }
         async move { Heard::Renewed(crew.driver.store.renew(crew.key, &claim, lease_until).await) }.boxed()
     }
 
     fn now(&self) -> Timestamp {
         self.crew.driver.clock.now()
+    }
+}
+
+impl UnderWay<'_> {
+    /// Whether nothing but the answers of agents is waited for, whom somebody else asks.
+    fn waits_for_agents(&self) -> bool {
+        !self.due.is_empty() && self.futures.is_empty() && !self.unwritten
+    }
+
+    fn ended(&mut self, id: EffectId) {
+        self.effects.remove(&id);
+        self.asked.remove(&id);
     }
 }

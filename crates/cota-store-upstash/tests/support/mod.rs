@@ -81,6 +81,10 @@ impl<F: Fn() -> UpstashStore + Send + Sync> Store for Forgetful<F> {
         self.0().renew(key, claim, lease_until).await
     }
 
+    async fn release(&self, key: &ConversationKey, claim: &Claim, now: Timestamp) -> Result<(), CommitError> {
+        self.0().release(key, claim, now).await
+    }
+
     async fn events(&self, key: &ConversationKey, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {
         self.0().events(key, after, limit).await
     }

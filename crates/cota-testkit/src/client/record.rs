@@ -27,12 +27,21 @@ pub struct Said {
 }
 
 impl Record {
-    /// Reads the whole record; empty where there is no such conversation.
+    /// Reads the whole record of a conversation with the default bot; empty where there is no such conversation.
     pub async fn read(address: &str, conversation: &str) -> Self {
+        Self::read_at(address, &format!("/v1/conversations/{conversation}/events?")).await
+    }
+
+    /// Reads the whole record of a conversation with this bot.
+    pub async fn read_of(address: &str, bot: &str, conversation: &str) -> Self {
+        Self::read_at(address, &format!("/v1/conversations/{conversation}/events?bot={bot}&")).await
+    }
+
+    async fn read_at(address: &str, path: &str) -> Self {
         let mut events = Vec::new();
         let mut after = 0;
         loop {
-            let page = http::get(address, &format!("/v1/conversations/{conversation}/events?after={after}")).await.unwrap();
+            let page = http::get(address, &format!("{path}after={after}")).await.unwrap();
             assert!(page.status == 200 || page.status == 404, "{page:?}");
             let page = page.json();
             events.extend(page["events"].as_array().cloned().unwrap_or_default());

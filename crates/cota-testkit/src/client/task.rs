@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
-use super::http;
+use super::{Record, http};
 
 /// Only catches a hang.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -52,6 +52,19 @@ impl Task {
     /// Stops it; the status.
     pub async fn cancel(&self) -> u16 {
         self.post("cancel", &json!({})).await
+    }
+
+    /// How the turns of an agent ended, once one has.
+    pub async fn outcomes(&self, agent: &str) -> Vec<String> {
+        let began = Instant::now();
+        loop {
+            let record = Record::read_of(&self.address, agent, &self.id).await;
+            if !record.outcomes().is_empty() {
+                return record.outcomes().into_iter().map(|(_, outcome)| outcome).collect();
+            }
+            assert!(began.elapsed() < LIMIT, "no turn of {agent} in {} ends: {record:?}", self.id);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     async fn post(&self, path: &str, body: &Json) -> u16 {

@@ -103,6 +103,19 @@ pub(super) async fn a_parked_run_is_resumed_at_its_time(world: World) {
     assert_eq!(world.claim("c", until).await, ClaimOutcome::Idle);
 }
 
+pub(super) async fn a_claim_that_is_let_go_is_there_for_whoever_comes(world: World) {
+    let claim = world.drive("m1").await;
+    world.commit(&claim, &checkpoint(&claim, 1, b"run"), &going_on(T0)).await.unwrap();
+    assert_eq!(world.store.release(&world.key, &claim, T0).await, Ok(()));
+    assert_eq!(world.store.release(&world.key, &claim, T0).await, Err(CommitError::Fenced), "it is nobody's by now");
+    assert_eq!(world.commit(&claim, &checkpoint(&claim, 2, b"late"), &going_on(T0)).await, Err(CommitError::Fenced));
+    let accepted = world.accept(message("m2"), &waking()).await;
+    assert!(matches!(accepted, Acceptance::Accepted { then: cota_driver::store::AfterAccept::Ring, .. }), "{accepted:?}");
+    let next = world.take("b", T0).await;
+    assert_eq!((next.claim.run, next.claim.takeovers, next.saved), (claim.run, 0, true));
+    assert_eq!(world.load().await.saved.as_deref(), Some(&b"run"[..]));
+}
+
 pub(super) async fn a_saved_run_goes_before_a_newer_message(world: World) {
     let claim = world.drive("m1").await;
     let park = checkpoint(&claim, 1, b"parked").then(Then::Park(LAPSED));

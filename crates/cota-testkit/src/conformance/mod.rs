@@ -97,6 +97,7 @@ pub fn cases() -> Vec<Case> {
         claiming::a_renewed_lease_holds_longer_and_tells_of_newer_messages,
         claiming::takeovers_are_counted_for_each_run,
         claiming::a_parked_run_is_resumed_at_its_time,
+        claiming::a_claim_that_is_let_go_is_there_for_whoever_comes,
         claiming::a_saved_run_goes_before_a_newer_message,
         claiming::a_message_for_a_parked_run_wakes_it,
         claiming::a_run_is_not_parked_past_a_message_that_it_has_not_heard,

@@ -166,6 +166,10 @@ impl Store for ObjectStore {
         self.change(|rows| operations::renew(rows, key, claim, lease_until))?
     }
 
+    async fn release(&self, key: &ConversationKey, claim: &Claim, now: Timestamp) -> Result<(), CommitError> {
+        self.drive(now, |rows| operations::release(rows, key, claim, now))?
+    }
+
     async fn events(&self, key: &ConversationKey, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {
         Ok(operations::events(Rows(&self.database), key, after, limit)?)
     }

@@ -1,6 +1,6 @@
 //! What begins and what ends: stop, budget, schedule, plan, end, in this order.
 
-use super::{Cx, Effect, StepState, TaskRun, What};
+use super::{Cx, Effect, Flight, StepState, TaskRun, What};
 use crate::ids::{MessageId, Timestamp};
 use crate::limits;
 use crate::machine::{EffectId, Step};
@@ -89,7 +89,7 @@ impl TaskRun {
     fn abort_all(&mut self) {
         let ids: Vec<EffectId> = self.flights.iter().filter(|(_, flight)| flight.what != What::Report).map(|(id, _)| *id).collect();
         for id in ids {
-            if self.flights.remove(&id).is_some_and(|flight| flight.deadline.is_some()) {
+            if self.flights.remove(&id).is_some_and(|flight| flight.handed_out) {
                 self.out.push_back(Step::Abort(id));
             }
         }
@@ -291,7 +291,8 @@ impl TaskRun {
             let agent = step.planned.source.agent.clone();
             let timeout_ms = step.planned.source.timeout_ms.unwrap_or(limits::TASK_STEP_MS);
             let ask = Effect::Ask { agent, message_id, query: step.query.clone(), speaker: step.speaker.clone() };
-            self.put_under_way(EffectId(effect), What::Step(place), ask, timeout_ms);
+            let flight = Flight { what: What::Step(place), effect: ask, timeout_ms, handed_out: true, deadline: None };
+            self.put_under_way(EffectId(effect), flight);
         }
         self.tell_again();
     }

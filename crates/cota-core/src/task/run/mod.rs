@@ -115,7 +115,9 @@ struct Flight {
     what: What,
     effect: Effect,
     timeout_ms: u64,
-    /// When its answer is too late, once it was handed out.
+    /// Whether somebody may be at it: it was handed out, by this run or by one that it goes on with.
+    handed_out: bool,
+    /// When its answer is too late, once this run has handed it out.
     deadline: Option<Timestamp>,
 }
 
@@ -284,11 +286,11 @@ impl TaskRun {
     fn issue(&mut self, what: What, effect: Effect, timeout_ms: u64) {
         let id = EffectId(self.saved.effects);
         self.saved.effects += 1;
-        self.put_under_way(id, what, effect, timeout_ms);
+        self.put_under_way(id, Flight { what, effect, timeout_ms, handed_out: false, deadline: None });
     }
 
-    fn put_under_way(&mut self, id: EffectId, what: What, effect: Effect, timeout_ms: u64) {
-        self.flights.insert(id, Flight { what, effect, timeout_ms, deadline: None });
+    fn put_under_way(&mut self, id: EffectId, flight: Flight) {
+        self.flights.insert(id, flight);
         self.queued.push(id);
     }
 }

@@ -95,7 +95,7 @@ impl TaskRun {
     fn perform(&mut self, cx: Cx<'_>, id: EffectId) -> Option<Issued<Effect>> {
         let flight = self.flights.get_mut(&id)?;
         let deadline = cx.now.plus_ms(flight.timeout_ms);
-        flight.deadline = Some(deadline);
+        (flight.handed_out, flight.deadline) = (true, Some(deadline));
         Some(Issued { id, attempt: 1, deadline, effect: flight.effect.clone() })
     }
 

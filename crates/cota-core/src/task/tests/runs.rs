@@ -1,7 +1,7 @@
 //! What a run does, step by step.
 
-use super::stage::{Stage, dynamic_task, static_task, step};
-use crate::machine::{EffectError, FailureKind};
+use super::stage::{Stage, dynamic_task, message, static_task, step};
+use crate::machine::{EffectError, EffectId, FailureKind};
 use crate::task::planner::Mind;
 use crate::task::{Effect, Ending, Message, Retry, RunReport, Start, State};
 
@@ -147,6 +147,15 @@ fn after_a_crash_what_ran_is_asked_again_with_the_same_message() {
     stage.says("bo", "fish");
     stage.says("cy", "Dear Ann");
     assert_eq!(stage.report().state, State::Done);
+}
+
+#[test]
+fn a_task_that_is_cancelled_while_nobody_drives_it_stops_what_runs() {
+    let mut stage = Stage::begin(static_task(trip()), input("Oslo"));
+    let running: Vec<EffectId> = stage.asked.iter().map(|(id, _)| *id).collect();
+    stage.resume(vec![message(2, "cancel", Message::Cancel { reason: String::new() })]);
+    assert_eq!(stage.aborted, running);
+    assert_eq!(stage.over, Some(RunReport::Finished(Ending::Cancelled)));
 }
 
 #[test]

@@ -174,7 +174,7 @@ impl Stage {
     }
 }
 
-fn message(position: u64, id: &str, content: Message) -> InboxMessage {
+pub(super) fn message(position: u64, id: &str, content: Message) -> InboxMessage {
     InboxMessage {
         position: Position(position),
         sender: SenderId::new(SENDER).unwrap(),
