@@ -77,9 +77,9 @@ impl Caller {
 ///
 /// # Errors
 /// What is wrong with it, for its sender.
-pub(crate) fn read(event: &str) -> Result<Incoming, String> {
+pub(crate) fn read(event: &[u8]) -> Result<Incoming, String> {
     let event: Event =
-        serde_json::from_str(event).map_err(|error| format!("this is no HTTP request of a Function URL or a REST API: {error}"))?;
+        serde_json::from_slice(event).map_err(|error| format!("this is no HTTP request of a Function URL or a REST API: {error}"))?;
     let method = event.request_context.http.method.as_deref().or(event.http_method.as_deref()).ok_or("the request has no method")?;
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| "the request's method is none of HTTP")?;
     let uri = event.target()?;
@@ -171,7 +171,7 @@ mod tests {
             (include_str!("../tests/functions/events/http/rest-api.json"), Some("192.168.100.1")),
             (include_str!("../tests/functions/events/http/path-with-space.json"), None),
         ] {
-            let Incoming { request, .. } = read(event).unwrap();
+            let Incoming { request, .. } = read(event.as_bytes()).unwrap();
             let address = request.extensions().get::<ClientAddress>().copied();
             assert_eq!(address, expected.map(|text| ClientAddress(text.parse().unwrap())));
         }

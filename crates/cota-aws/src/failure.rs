@@ -1,5 +1,3 @@
-use lambda_runtime::Diagnostic;
-
 use cota_core::ids::BotName;
 use cota_driver::store::StoreError;
 use cota_driver::task::RelayError;
@@ -50,6 +48,9 @@ pub(crate) enum Failure {
     /// The state machine could not be asked.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// What an event is answered with cannot be written.
+    #[error("the answer cannot be written as JSON: {0}")]
+    Answer(#[from] serde_json::Error),
     /// The invocation's own event has another shape than its source promises.
     #[error("the event is none of {source_name}: {fault}")]
     Event {
@@ -76,6 +77,7 @@ impl Failure {
             Self::Held(_) => "Cota.Held",
             Self::Broken(_) => "Cota.Broken",
             Self::Engine(_) => "Cota.Engine",
+            Self::Answer(_) => "Cota.Answer",
             Self::Event { .. } => "Cota.Event",
         }
     }
@@ -88,11 +90,5 @@ impl From<RelayError> for Failure {
             RelayError::Held => Self::Held(error),
             RelayError::Broken(_) => Self::Broken(error),
         }
-    }
-}
-
-impl From<Failure> for Diagnostic {
-    fn from(failure: Failure) -> Self {
-        Self { error_type: failure.kind().to_owned(), error_message: failure.to_string() }
     }
 }

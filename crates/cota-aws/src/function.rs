@@ -3,10 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use lambda_runtime::Context;
 use tokio::sync::OnceCell;
 
-use cota_core::ids::Timestamp;
 use cota_driver::http::HttpSend;
 use cota_driver::ledger::{Ledger, MemoryLedger};
 use cota_driver::memory::MemoryStore;
@@ -31,6 +29,7 @@ use crate::failure::Failure;
 use crate::host::{FunctionHost, Ports, Role};
 use crate::invocation::Present;
 use crate::meter::Meter;
+use crate::runtime::Event;
 use crate::secrets::{self, Vaults};
 use crate::settings::{Environment, Settings, StorePlace};
 use crate::stops::Stops;
@@ -173,9 +172,9 @@ impl Function {
     }
 
     /// An invocation begins: with the bots as they are published by now.
-    pub(crate) async fn begin(&self, context: &Context) {
+    pub(crate) async fn begin(&self, event: &Event) {
         let now = self.clock.now();
-        self.present.begin(now, Timestamp(context.deadline));
+        self.present.begin(now, event.deadline);
         if let Some(published) = &self.published {
             published.look(now).await;
         }

@@ -12,6 +12,7 @@
 //! - [`api`], [`websocket`], [`turn`], [`task`]: the functions.
 //! - `host`: the conversations. `doorbell`: the queue that wakes `turn`. `connections`: who is connected, and what is sent.
 //!   `stops`: turns that their task no longer waits for.
+//! - `runtime`: Lambda's Runtime API, which hands over events and takes answers.
 //! - `aws`: signed calls of AWS services. `settings`, `secrets`, `bundles`, `published`, `identity`, `log`, `meter`: what a function
 //!   begins with.
 
@@ -30,6 +31,7 @@ mod invocation;
 mod log;
 mod meter;
 mod published;
+mod runtime;
 mod secrets;
 mod settings;
 mod stops;

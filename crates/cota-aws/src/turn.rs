@@ -1,10 +1,8 @@
 //! The `turn` function: hears doorbells, drives conversations, greets connections.
 
-use std::sync::Arc;
+use std::process::ExitCode;
 
-use lambda_runtime::{LambdaEvent, service_fn};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use tracing::Instrument as _;
 
 use cota_protocol::websocket::ServerFrame;
@@ -12,8 +10,9 @@ use cota_protocol::websocket::ServerFrame;
 use crate::connections::ConnectionId;
 use crate::doorbell::{Ring, Whom};
 use crate::failure::Failure;
-use crate::function::{Function, Opening};
+use crate::function::Function;
 use crate::host::Role;
+use crate::runtime::{self, Answer, Event};
 
 /// Messages of a queue.
 #[derive(Debug, Deserialize)]
@@ -43,23 +42,14 @@ struct Unheard {
     item_identifier: String,
 }
 
-/// Serves invocations until the environment ends.
-///
-/// # Errors
-/// When the Runtime API cannot be reached.
-pub async fn run() -> Result<(), lambda_runtime::Error> {
-    let opening = Arc::new(Opening::begin(Role::Drives).await);
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
-        let opening = Arc::clone(&opening);
-        let span = tracing::info_span!("invocation", request = %event.context.request_id);
-        async move { hear_all(opening.function().await?, event).await }.instrument(span)
-    }))
-    .await
+/// Serves invocations until the environment ends; it fails when the Runtime API cannot be reached.
+pub async fn run() -> ExitCode {
+    runtime::serve(Role::Drives, hear_all).await
 }
 
-async fn hear_all(function: &Function, event: LambdaEvent<Box<RawValue>>) -> Result<Heard, Failure> {
-    function.begin(&event.context).await;
-    let messages = read(event.payload.get())?;
+async fn hear_all(function: &Function, event: &Event) -> Result<Answer, Failure> {
+    function.begin(event).await;
+    let messages = read(&event.payload)?;
     let mut heard = Heard::default();
     for message in messages.records {
         if let Err(failure) = hear(function, &message.body).await {
@@ -73,11 +63,11 @@ async fn hear_all(function: &Function, event: LambdaEvent<Box<RawValue>>) -> Res
         // What was to be woken later can only be woken by this message's coming again.
         return Err(Failure::LostBell);
     }
-    Ok(heard)
+    Answer::json(&heard)
 }
 
-fn read(event: &str) -> Result<Messages, Failure> {
-    serde_json::from_str(event).map_err(|error| Failure::Event { source_name: "an SQS queue", fault: error.to_string() })
+fn read(event: &[u8]) -> Result<Messages, Failure> {
+    serde_json::from_slice(event).map_err(|error| Failure::Event { source_name: "an SQS queue", fault: error.to_string() })
 }
 
 async fn hear(function: &Function, body: &str) -> Result<(), Failure> {
@@ -116,6 +106,6 @@ mod tests {
 
     #[test]
     fn an_event_of_another_source_is_refused() {
-        assert!(matches!(read(r#"{"detail":{}}"#), Err(Failure::Event { .. })));
+        assert!(matches!(read(br#"{"detail":{}}"#), Err(Failure::Event { .. })));
     }
 }

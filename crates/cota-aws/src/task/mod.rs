@@ -4,12 +4,9 @@
 
 mod engine;
 
-use std::sync::Arc;
+use std::process::ExitCode;
 
-use lambda_runtime::{LambdaEvent, service_fn};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use tracing::Instrument as _;
 
 use cota_core::ids::{ConversationId, ConversationKey, Timestamp};
 use cota_core::machine::{EffectError, FailureKind};
@@ -17,8 +14,9 @@ use cota_core::task::State;
 use cota_driver::task::{Came, Due, Stage, board};
 
 use crate::failure::Failure;
-use crate::function::{Function, Opening};
+use crate::function::Function;
 use crate::host::Role;
+use crate::runtime::{self, Event};
 pub(crate) use engine::{Engine, EngineError};
 
 /// The longest that a state waits for a message: a year is the longest that an execution may last.
@@ -91,30 +89,21 @@ enum Next {
     Over,
 }
 
-/// Serves invocations until the environment ends.
-///
-/// # Errors
-/// When the Runtime API cannot be reached.
-pub async fn run() -> Result<(), lambda_runtime::Error> {
-    let opening = Arc::new(Opening::begin(Role::Answers).await);
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
-        let opening = Arc::clone(&opening);
-        let span = tracing::info_span!("invocation", request = %event.context.request_id);
-        async move { perform(opening.function().await?, event).await }.instrument(span)
-    }))
-    .await
+/// Serves invocations until the environment ends; it fails when the Runtime API cannot be reached.
+pub async fn run() -> ExitCode {
+    runtime::serve(Role::Answers, perform).await
 }
 
-async fn perform(function: &Function, event: LambdaEvent<Box<RawValue>>) -> Result<Told, Failure> {
-    function.begin(&event.context).await;
-    let told = obey(function, read(event.payload.get())?).await;
+async fn perform(function: &Function, event: &Event) -> Result<runtime::Answer, Failure> {
+    function.begin(event).await;
+    let told = obey(function, read(&event.payload)?).await;
     function.present.finish().await;
     function.meter.tell();
-    told
+    runtime::Answer::json(&told?)
 }
 
-fn read(event: &str) -> Result<Order, Failure> {
-    serde_json::from_str(event).map_err(|error| Failure::Event { source_name: "the task's state machine", fault: error.to_string() })
+fn read(event: &[u8]) -> Result<Order, Failure> {
+    serde_json::from_slice(event).map_err(|error| Failure::Event { source_name: "the task's state machine", fault: error.to_string() })
 }
 
 async fn obey(function: &Function, order: Order) -> Result<Told, Failure> {
@@ -190,9 +179,9 @@ mod tests {
             r#""do": "wait", "token": "t""#,
             r#""do": "respond""#,
         ] {
-            read(&format!("{{{wanted}, {TASK}}}")).unwrap();
+            read(format!("{{{wanted}, {TASK}}}").as_bytes()).unwrap();
         }
-        assert!(matches!(read("{}"), Err(Failure::Event { .. })));
+        assert!(matches!(read(b"{}"), Err(Failure::Event { .. })));
     }
 
     #[test]

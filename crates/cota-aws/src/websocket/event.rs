@@ -68,8 +68,8 @@ impl SocketEvent {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn read(event: &str) -> Result<Self, String> {
-        let event: Event = serde_json::from_str(event).map_err(|error| format!("this is no event of a WebSocket API: {error}"))?;
+    pub(super) fn read(event: &[u8]) -> Result<Self, String> {
+        let event: Event = serde_json::from_slice(event).map_err(|error| format!("this is no event of a WebSocket API: {error}"))?;
         let context = event.request_context;
         let route = match context.route_key.as_deref() {
             Some("$connect") => Route::Connect,

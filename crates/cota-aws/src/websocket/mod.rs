@@ -7,19 +7,17 @@ mod connect;
 mod event;
 mod frame;
 
-use std::sync::Arc;
+use std::process::ExitCode;
 
-use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Serialize;
-use serde_json::value::RawValue;
-use tracing::Instrument as _;
 
 use cota_protocol::problem::{Code, Problem};
 
 use crate::connections::FanOut;
 use crate::failure::Failure;
-use crate::function::{Function, Opening};
+use crate::function::Function;
 use crate::host::Role;
+use crate::runtime::{self, Answer, Event};
 use event::{Route, SocketEvent};
 
 /// What API Gateway is answered.
@@ -39,30 +37,21 @@ impl Reply {
     }
 }
 
-/// Serves invocations until the environment ends.
-///
-/// # Errors
-/// When the Runtime API cannot be reached.
-pub async fn run() -> Result<(), lambda_runtime::Error> {
-    let opening = Arc::new(Opening::begin(Role::Accepts).await);
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
-        let opening = Arc::clone(&opening);
-        let span = tracing::info_span!("invocation", request = %event.context.request_id);
-        async move { take(opening.function().await?, event).await }.instrument(span)
-    }))
-    .await
+/// Serves invocations until the environment ends; it fails when the Runtime API cannot be reached.
+pub async fn run() -> ExitCode {
+    runtime::serve(Role::Accepts, take).await
 }
 
-async fn take(function: &Function, event: LambdaEvent<Box<RawValue>>) -> Result<Reply, Failure> {
-    function.begin(&event.context).await;
+async fn take(function: &Function, event: &Event) -> Result<Answer, Failure> {
+    function.begin(event).await;
     let fan_out = function.fan_out.as_ref().ok_or_else(|| Failure::Settings("the variable COTA_CONNECTIONS_URL is missing".to_owned()))?;
-    let reply = match SocketEvent::read(event.payload.get()) {
+    let reply = match SocketEvent::read(&event.payload) {
         Ok(event) => dispatch(function, fan_out, event).await,
         Err(fault) => Ok(Reply::refused(&Problem::new(Code::BadRequest, fault))),
     };
     function.present.finish().await;
     function.meter.tell();
-    if function.bells.take_lost() { Err(Failure::LostBell) } else { reply }
+    if function.bells.take_lost() { Err(Failure::LostBell) } else { Answer::json(&reply?) }
 }
 
 async fn dispatch(function: &Function, fan_out: &FanOut, event: SocketEvent) -> Result<Reply, Failure> {
