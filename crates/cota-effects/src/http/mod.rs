@@ -3,7 +3,11 @@
 #[cfg(all(feature = "native", not(target_family = "wasm")))]
 mod connector;
 #[cfg(all(feature = "native", not(target_family = "wasm")))]
+mod line;
+#[cfg(all(feature = "native", not(target_family = "wasm")))]
 mod native;
+#[cfg(all(feature = "native", not(target_family = "wasm")))]
+mod pool;
 #[cfg(all(feature = "native", not(target_family = "wasm")))]
 mod resolver;
 

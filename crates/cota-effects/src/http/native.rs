@@ -1,6 +1,5 @@
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -9,22 +8,18 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
 use http::{Request, Uri};
-use http_body_util::{BodyDataStream, Full};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
+use http_body_util::Full;
 use hyper_util::client::proxy::matcher::Matcher;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use percent_encoding::percent_decode_str;
 use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
-use super::connector::{Proxies, Way, connector, proxy_authorization};
+use super::connector::{Proxies, connector, proxy_authorization};
+use super::pool::{Failure, Pool};
 use super::resolver::{self, CheckedResolver, Lookup};
 use super::{BodyStream, HttpError, HttpRequest, HttpResponse, HttpSend};
 use cota_driver::address::{Forbidden, Reach};
 
-const IDLE_CONNECTIONS_PER_HOST: usize = 256;
-const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("cota/", env!("CARGO_PKG_VERSION")));
 const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 
@@ -38,8 +33,6 @@ pub struct NativeHttp {
     public: Pool,
     proxies: Proxies,
 }
-
-type Pool = Client<HttpsConnector<Way>, Full<Bytes>>;
 
 /// Why the client could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -58,13 +51,7 @@ impl NativeHttp {
     fn with(lookup: &Lookup, proxies: Matcher) -> Result<Self, NativeHttpError> {
         let tls = Arc::new(tls_config()?);
         let proxies = Some(Arc::new(proxies));
-        let pool = |reach, proxies| {
-            Client::builder(TokioExecutor::new())
-                .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
-                .pool_idle_timeout(IDLE_TIMEOUT)
-                .pool_timer(TokioTimer::new())
-                .build(connector(CheckedResolver::new(reach, Arc::clone(lookup)), &tls, proxies))
-        };
+        let pool = |reach, proxies| Pool::new(connector(CheckedResolver::new(reach, Arc::clone(lookup)), &tls, proxies));
         Ok(Self { named: pool(Reach::Named, proxies.clone()), public: pool(Reach::Public, None), proxies })
     }
 }
@@ -76,9 +63,12 @@ impl HttpSend for NativeHttp {
             Reach::Named => (&self.named, &self.proxies),
             Reach::Public => (&self.public, &None),
         };
-        let response = pool.request(outgoing(request, proxies)?).await.map_err(|error| classify(&error, error.is_connect()))?;
+        let response = pool.request(outgoing(request, proxies)?).await.map_err(|failure| match failure {
+            Failure::Connect(fault) => classify(fault.as_ref(), true),
+            Failure::Cut(fault) => classify(fault.as_ref(), false),
+        })?;
         let (head, body) = response.into_parts();
-        let body = BodyDataStream::new(body).map_err(|error| classify(&error, false));
+        let body = body.map_err(|fault| classify(fault.as_ref(), false));
         Ok(HttpResponse { status: head.status, headers: head.headers, body: BodyStream::new(body) })
     }
 }
@@ -161,10 +151,16 @@ fn root_cause(error: &(dyn Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use futures_util::StreamExt as _;
+    use futures_util::future::join_all;
+    use futures_util::stream::FuturesUnordered;
     use http::Method;
     use http::header::HOST;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -263,5 +259,70 @@ mod tests {
         assert!(answer.is_ok());
         assert!(head.contains(&format!("authorization: {PROOF}\r\n")) && !head.contains("secret"), "{head}");
         assert!(head.contains(&format!("{}: 127.0.0.1", HOST)), "{head}");
+    }
+
+    /// Answers so many requests on each connection, in one write each, and hangs up; counts the connections.
+    async fn serve(listener: TcpListener, answers: usize, answer: &str, connections: &AtomicUsize) {
+        let on_one = |mut stream: TcpStream| async move {
+            for _ in 0..answers {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let Ok(byte) = stream.read_u8().await else { return };
+                    head.push(byte);
+                }
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        };
+        let mut open = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => {
+                    connections.fetch_add(1, Ordering::Relaxed);
+                    open.push(on_one(accepted.unwrap().0));
+                }
+                Some(()) = open.next() => {}
+            }
+        }
+    }
+
+    /// How many connections it takes to ask in so many rounds, so many at a time, and to read so many pieces of each answer.
+    async fn connections(rounds: usize, at_once: usize, pieces: usize, answers: usize, rest: &str) -> usize {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let client = client("127.0.0.1:0");
+        let ask = || async {
+            let mut body = client.send(get(&url, Reach::Named)).await.unwrap().body;
+            for _ in 0..pieces {
+                body.next().await.unwrap();
+            }
+        };
+        let talk = async {
+            for _ in 0..rounds {
+                join_all((0..at_once).map(|_| ask())).await;
+                // The runtime looks at its sockets before the next round: a host that has hung up is heard.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let count = AtomicUsize::new(0);
+        let answer = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n{rest}");
+        tokio::select! {
+            () = serve(listener, answers, &answer, &count) => {}
+            () = talk => {}
+        }
+        count.into_inner()
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_used_again_unless_the_host_has_hung_up() {
+        let rest = "4\r\nlast\r\n0\r\n\r\n";
+        assert_eq!(connections(3, 1, 3, 9, rest).await, 1);
+        assert_eq!(connections(3, 5, 3, 9, rest).await, 5, "as many as are asked at once");
+        assert_eq!(connections(3, 1, 3, 1, rest).await, 3, "the host hangs up");
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_answer_is_left_unread_is_used_again_only_where_the_rest_is_there() {
+        assert_eq!(connections(3, 1, 1, 9, "0\r\n\r\n").await, 1);
+        assert_eq!(connections(3, 1, 1, 9, "4\r\nla").await, 3);
     }
 }
