@@ -37,6 +37,14 @@ impl Build {
         }
     }
 
+    /// Where it is built, in the folder of the Worker, and what worker-build does not make of it.
+    fn modules(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Deployed | Self::Tried => ("build", &["main.js", "panics.js"]),
+            Self::Tested => ("build-test", &["main.js", "panics.js", "tried.js"]),
+        }
+    }
+
     /// What worker-build is told. Its option for a folder goes before the package, what is cargo's behind it.
     fn words(self) -> &'static [&'static str] {
         match self {
@@ -103,11 +111,18 @@ fn run(root: &Path, build: Build, bots: Option<&str>) -> Result<()> {
     command.current_dir(root).env("WASM_BINDGEN_BIN", wasm_bindgen).args(build.words());
     command.envs(bots.map(|bots| ("COTA_BOT", bots)));
     process::run(&mut command)?;
+    add_modules(&root.join(PACKAGE), build)?;
     place_assets(root)?;
     match build {
         Build::Deployed => process::run(Command::new(wasm_opt).current_dir(root).args(SMALL).args([SCRIPT, "-o", SCRIPT])),
         Build::Tried | Build::Tested => Ok(()),
     }
+}
+
+/// Puts the modules that are no Rust beside what worker-build made.
+fn add_modules(package: &Path, build: Build) -> Result<()> {
+    let (folder, modules) = build.modules();
+    modules.iter().try_for_each(|module| copy(&package.join("src/js").join(module), &package.join(folder)))
 }
 
 /// Puts what is the same for everybody where the platform serves it: the description of the routes, and what the web page loads.

@@ -8,7 +8,7 @@ use axum::body::Body;
 use cota_core::ids::Seq;
 use cota_driver::store::{Acceptance, AfterAccept, Store as _};
 use cota_testkit::conformance::{self, ledger, samples};
-use worker::{DurableObject, Env, Request, Response, State, durable_object};
+use worker::{DurableObject, Env, Request, Response, State, WebSocketIncomingMessage, durable_object};
 
 use crate::ledger::RemoteLedger;
 use crate::store::ObjectStore;
@@ -19,6 +19,12 @@ pub(crate) const PATH: &str = "/tried/";
 const BINDING: &str = "TRIED";
 /// How long a conversation is kept that nobody touches.
 const KEEP_MS: u64 = 60_000;
+
+/// Panics where a client says so.
+pub(crate) fn panic_if_told(message: &WebSocketIncomingMessage) {
+    let told = matches!(message, WebSocketIncomingMessage::String(text) if text.contains(r#""type":"panic""#));
+    assert!(!told, "what a client is told then is tried");
+}
 
 /// Tries the rules of the store on its own database, one case in one object.
 #[durable_object(fetch)]

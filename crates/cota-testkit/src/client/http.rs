@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 pub struct Response {
     /// The status.
     pub status: u16,
+    /// The head as it came, in lower case.
+    head: String,
     /// The body.
     pub body: String,
 }
@@ -26,6 +28,11 @@ impl Response {
         let json = self.json();
         let replies = json["replies"].as_array().into_iter().flatten();
         replies.filter_map(|reply| reply["text"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// What a header says; its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
     /// The code of a problem.
@@ -82,7 +89,7 @@ fn read(answer: &[u8]) -> Option<Response> {
     let (head, body) = (String::from_utf8_lossy(&answer[..head_end]).to_lowercase(), &answer[head_end + 4..]);
     let status = head.split(' ').nth(1)?.parse().ok()?;
     let body = if head.contains("transfer-encoding: chunked") { unchunk(body)? } else { body.to_vec() };
-    Some(Response { status, body: String::from_utf8(body).ok()? })
+    Some(Response { status, head, body: String::from_utf8(body).ok()? })
 }
 
 /// The body that chunks make up; none where it is cut.

@@ -37,6 +37,7 @@ impl Workerd {
     /// Starts one with these variables, and with bots that are published in a namespace.
     pub async fn start_over(variables: &[(&str, &str)], bots: Option<&Namespace>) -> Self {
         let mut script = script(build::modules());
+        script.modules.insert(0, build::modules().join("tried.js"));
         script.objects.push(("TriedObject", "TRIED"));
         // Memory, where there is such a disk: what is tried is not the disk's speed.
         let memory = Path::new("/dev/shm");
@@ -81,7 +82,7 @@ impl Workerd {
 #[must_use]
 pub fn script(built: &Path) -> Script {
     Script {
-        modules: ["index.js", "index_bg.wasm"].map(|module| built.join(module)).to_vec(),
+        modules: ["main.js", "panics.js", "index.js", "index_bg.wasm"].map(|module| built.join(module)).to_vec(),
         objects: vec![("ConversationObject", "CONVERSATIONS"), ("ConnectionObject", "CONNECTIONS"), ("LedgerObject", "LEDGER")],
     }
 }

@@ -62,7 +62,12 @@ impl Desk {
         let failed = |fault: crate::store::Fault| worker::Error::RustError(fault.to_string());
         let database = Database::of(state.storage());
         rows::prepare(&database).map_err(failed)?;
-        let sockets = rows::read(&database).map_err(failed)?;
+        let (sockets, gone): (HashMap<_, _>, HashMap<_, _>) =
+            rows::read(&database).map_err(failed)?.into_iter().partition(|(id, _)| !state.get_websockets_with_tag(id).is_empty());
+        for id in gone.keys() {
+            // Its end was told to nobody: the process was killed. Its rooms learn of it with the next push.
+            rows::delete(&database, id).map_err(failed)?;
+        }
         if !sockets.is_empty() {
             tracing::debug!(sockets = sockets.len(), "a connection object is awake again");
         }

@@ -80,6 +80,8 @@ impl DurableObject for ConnectionObject {
     }
 
     async fn websocket_message(&self, socket: WebSocket, message: WebSocketIncomingMessage) -> worker::Result<()> {
+        #[cfg(feature = "tried")]
+        crate::tried::panic_if_told(&message);
         if let (Ok(desk), Some(id)) = (&self.desk, self.id(&socket)) {
             desk.run(Job::Frame(id, message)).await;
         }

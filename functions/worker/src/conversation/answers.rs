@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use futures_util::stream::{self, StreamExt as _};
 use futures_util::{FutureExt as _, Stream};
 use serde::Serialize;
-use worker::Response;
+use worker::{Response, ResponseBuilder};
 
 use cota_core::ids::{ConversationKey, SenderId, Seq};
 use cota_driver::host::{Conversations as _, Subscription};
@@ -59,6 +59,9 @@ fn json(answer: Result<impl Serialize, StoreError>) -> worker::Result<Response> 
     }
 }
 
+/// The type of an answer that goes on, by which js/panics.js knows it.
+const LINES: &str = "application/x-ndjson";
+
 /// A first line, and what is new behind it.
 fn lines(first: Line, following: Option<Subscription>) -> worker::Result<Response> {
     let first = encode(&first);
@@ -66,7 +69,7 @@ fn lines(first: Line, following: Option<Subscription>) -> worker::Result<Respons
         None => Response::from_bytes(first),
         Some(subscription) => {
             let lines = stream::once(async { first }).chain(news(subscription));
-            Response::from_stream(lines.map(Ok::<_, Infallible>))
+            ResponseBuilder::new().with_header("content-type", LINES)?.from_stream(lines.map(Ok::<_, Infallible>))
         }
     }
 }

@@ -1,30 +1,108 @@
-//! A panic in one object: the isolate begins anew, and what another object was in the middle of is done once.
+//! A panic in one object: the instance of the script begins anew. Whoever waits for it is told to ask again, and what was
+//! acknowledged is done once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use cota_testkit::llm_server::{Settings, scripts};
+use cota_testkit::llm_server::{LlmServer, Settings, scripts};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::support::{self, Record, Socket, Workerd, http, model};
 
+/// What the platform logs, so that an operator finds it.
+const LOGGED: &str = "the isolate panicked and begins anew";
+/// Within this time of a panic every acknowledged message is answered.
+const TAKEN_UP: Duration = Duration::from_secs(30);
+/// More calls than any of these turns makes.
+const MANY: usize = 100;
+
 #[test]
-fn a_reply_that_streams_while_another_object_panics_is_given_once() {
+fn whoever_asks_an_object_that_panics_is_told_to_ask_again_while_another_streams_on() {
     support::run(async {
         let llm = model(Settings::new(scripts::chat()).pieces(2, Duration::from_millis(50))).await;
         let workerd = Workerd::start("chat", &llm.apibase()).await;
         let mut socket = Socket::join(&workerd.address, "ann", "streams", &json!({"stream": true})).await;
         socket.say("streams", "m1", "this is #m1").await;
         socket.until(|frame| frame["type"] == "delta").await.unwrap();
-        let address = workerd.address.clone();
-        // Whoever asked the object that panics may wait for ever.
-        let asking = tokio::spawn(async move { http::get(&address, "/tried/store/panic").await });
-        while !workerd.logged().contains("the isolate panicked and begins anew") {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let refused = http::get(&workerd.address, "/tried/store/panic").await.unwrap();
+        is_told_to_ask_again(&refused);
+        assert!(workerd.logged().contains(LOGGED));
         let answer = socket.answer_to("m1").await.unwrap();
         assert_eq!(answer["text"], "It is #m1.", "{answer}");
         let record = Record::read(&workerd.address, "streams").await;
-        asking.abort();
         assert_eq!((record.answered_in_order(), record.replies()), (vec!["m1".to_owned()], vec!["It is #m1.".to_owned()]));
     });
+}
+
+#[test]
+fn whoever_waits_for_another_object_is_told_so_too_and_hears_the_answer_when_it_asks_again() {
+    support::run(async {
+        let (llm, gate) = gated().await;
+        let workerd = Workerd::start("chat", &llm.apibase()).await;
+        let address = workerd.address.clone();
+        let said = json!({"text": "this is #m1", "message_id": "m1"});
+        let asking = {
+            let (address, said) = (address.clone(), said.clone());
+            tokio::spawn(async move { http::say(&address, "waits", &said).await })
+        };
+        let following = tokio::spawn(async move {
+            let headers = ["accept: text/event-stream"];
+            http::exchange(&address, "GET", "/v1/conversations/waits/events", &headers, b"").await
+        });
+        llm.reached(1).await;
+        http::get(&workerd.address, "/tried/store/panic").await.unwrap();
+        is_told_to_ask_again(&asking.await.unwrap());
+        assert!(following.await.unwrap().is_err(), "a stream of events is not whole");
+        gate.add_permits(MANY);
+        let answer = workerd.say("waits", &said).await;
+        assert_eq!(answer.replies(), ["It is #m1."], "{answer:?}");
+        assert_eq!(Record::read(&workerd.address, "waits").await.answered_in_order(), ["m1"]);
+    });
+}
+
+#[test]
+fn a_client_whose_frame_makes_its_object_panic_is_sent_an_error_on_the_same_socket() {
+    support::run(async {
+        let workerd = Workerd::start("weather", support::NO_MODEL).await;
+        let mut socket = Socket::join(&workerd.address, "ann", "frames", &json!({})).await;
+        socket.send_raw(r#"{"type":"panic","message_id":"m1"}"#).await;
+        let error = socket.until(|frame| frame["type"] == "error").await.unwrap();
+        assert_eq!((&error["code"], &error["message_id"]), (&json!("store_unavailable"), &json!("m1")), "{error}");
+        socket.say("frames", "m2", "hello").await;
+        socket.answer_to("m2").await.unwrap();
+    });
+}
+
+#[test]
+fn a_turn_that_an_alarm_goes_on_with_is_ended_by_the_next_alarm() {
+    support::run(async {
+        let (llm, gate) = gated().await;
+        let variables = [("COTA_TEST_LLM", llm.apibase()), ("COTA_DEFAULT_BOT", "chat".to_owned()), ("COTA_MOST_EFFECTS", "1".to_owned())];
+        let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let workerd = Workerd::start_with(&variables).await;
+        let mut socket = Socket::join(&workerd.address, "ann", "parked", &json!({})).await;
+        gate.add_permits(1);
+        socket.say("parked", "m1", "this is #m1").await;
+        llm.reached(2).await;
+        http::get(&workerd.address, "/tried/store/panic").await.unwrap();
+        gate.add_permits(MANY);
+        // Nobody asks for it meanwhile, which would wake the object.
+        let answer = tokio::time::timeout(TAKEN_UP, socket.answer_to("m1")).await.expect("the turn is taken up").unwrap();
+        assert_eq!(answer["text"], "It is #m1.", "{answer}");
+        assert_eq!(Record::read(&workerd.address, "parked").await.answered_in_order(), ["m1"]);
+    });
+}
+
+/// A model that answers one call for each permit.
+async fn gated() -> (LlmServer, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    (model(Settings::new(scripts::chat()).gate(Arc::clone(&gate))).await, gate)
+}
+
+fn is_told_to_ask_again(refused: &http::Response) {
+    let problem = refused.json();
+    assert_eq!((refused.status, refused.header("content-type")), (503, Some(cota_protocol::problem::CONTENT_TYPE)), "{refused:?}");
+    assert_eq!((&problem["title"], &problem["status"]), (&json!("Service Unavailable"), &json!(503)), "{problem}");
+    assert_eq!((&problem["code"], &problem["retry_after"]), (&json!("store_unavailable"), &json!(1)), "{problem}");
 }

@@ -66,6 +66,24 @@ fn a_client_gets_what_it_missed_from_its_place_on() {
 }
 
 #[test]
+fn who_was_connected_to_a_process_that_was_killed_is_in_the_room_no_more() {
+    support::run(async {
+        let mut workerd = Workerd::start("weather", support::NO_MODEL).await;
+        let before = [
+            Socket::join(&workerd.address, "ann", "room", &json!({})).await,
+            Socket::join(&workerd.address, "ben", "room", &json!({})).await,
+        ];
+        workerd.kill();
+        drop(before);
+        workerd.start_again().await;
+        let mut ann = Socket::join(&workerd.address, "ann", "room", &json!({})).await;
+        ann.say("room", "m1", "hello").await;
+        let left = ann.until(|frame| frame["type"] == "user_left").await.unwrap();
+        assert_eq!((&left["user_id"], &left["room_info"]["users"]), (&json!("ben"), &json!(["ann"])), "{left}");
+    });
+}
+
+#[test]
 fn what_is_no_frame_is_answered_and_the_socket_stays_open() {
     support::run(async {
         let workerd = Workerd::start("weather", support::NO_MODEL).await;

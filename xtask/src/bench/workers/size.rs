@@ -23,7 +23,7 @@ pub(super) fn measure(_plan: &Plan) -> Result<Vec<Section>> {
     let (whole, packed) = (kb(deployed.len()), kb(zipped(deployed)?));
     Ok(vec![Section {
         title: "Size",
-        note: "`index.js` and `index_bg.wasm` as `wrangler deploy` uploads them, with the bots `weather`, `chat` and `long` in them."
+        note: "The JavaScript and `index_bg.wasm` as `wrangler deploy` uploads them, with the bots `weather`, `chat` and `long` in them."
             .to_owned(),
         head: vec!["what", "KB"],
         rows: vec![
