@@ -46,4 +46,4 @@ pub mod websocket;
 pub use access::{Access, Door, Identity, Scopes};
 pub use address::ClientAddress;
 pub use gateway::{Gateway, Options};
-pub use respond::{not_accepted, problem, unreadable};
+pub use respond::{problem, unreadable};

@@ -132,8 +132,7 @@ pub(crate) fn secure(mut response: Response) -> Response {
 }
 
 /// Why a message was not accepted, as a client is told it.
-#[must_use]
-pub fn not_accepted(error: &SendError) -> Problem {
+pub(crate) fn not_accepted(error: &SendError) -> Problem {
     match error {
         SendError::UnknownBot => Problem::new(Code::UnknownBot, "there is no bot of this name any more"),
         SendError::IdReused => Problem::new(Code::IdReused, "this `message_id` was used for another text; send the new text with a new id"),

@@ -1,6 +1,7 @@
-//! How a deployment knows its callers: JWTs, by secret or by key set, and the tickets and invitations that stand for them.
+//! How a deployment knows its callers: API keys that it was given, JWTs, by secret or by key set, and the tickets and invitations
+//! that stand for them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use http::Method;
@@ -10,7 +11,7 @@ use worker::Env;
 use cota_driver::address::Reach;
 use cota_driver::http::{HttpRequest, HttpSend as _};
 use cota_gateway::Access;
-use cota_gateway::identity::{FetchKeys, Identities, Tokens};
+use cota_gateway::identity::{FetchKeys, GivenKeys, Identities, Tokens};
 
 use crate::ledger::RemoteLedger;
 use crate::platform::{PlatformChance, PlatformClock, PlatformHttp};
@@ -24,8 +25,8 @@ const LARGEST: usize = 256 * 1024;
 pub(crate) enum NotReady {
     /// It is reached from outside, and identifies nobody.
     #[error(
-        "callers are not identified, so everybody could read every conversation: set the secret COTA_JWT_SECRET, or COTA_JWKS with \
-         COTA_JWT_ISSUER and COTA_JWT_AUDIENCE, or the variable COTA_INSECURE_NO_IDENTITY to true"
+        "callers are not identified, so everybody could read every conversation: set the secret COTA_API_KEYS or COTA_JWT_SECRET, or \
+         COTA_JWKS with COTA_JWT_ISSUER and COTA_JWT_AUDIENCE, or the variable COTA_INSECURE_NO_IDENTITY to true"
     )]
     Open,
     /// A setting cannot be used.
@@ -41,12 +42,28 @@ pub(crate) fn access(env: &Env, is_local: bool) -> Result<Access, NotReady> {
     if setting(env, "COTA_INSECURE_NO_IDENTITY").is_some_and(|value| value == "true") {
         return Ok(Access::Off);
     }
-    let Some(tokens) = tokens(env)? else {
+    let (keys, tokens) = (keys(env)?, tokens(env)?);
+    if keys.is_none() && tokens.is_none() {
         return if is_local { Ok(Access::Off) } else { Err(NotReady::Open) };
-    };
+    }
     let ledger = Arc::new(RemoteLedger::of(env)?);
-    let identities = Identities::new(ledger, Arc::new(PlatformClock), Arc::new(PlatformChance)).with_tokens(tokens);
-    Ok(Access::On(Arc::new(identities)))
+    // No command reaches this ledger, so it never has keys of its own.
+    let identities = Identities::new(ledger, Arc::new(PlatformClock), Arc::new(PlatformChance)).with_keys(keys.unwrap_or_default());
+    Ok(Access::On(Arc::new(match tokens {
+        Some(tokens) => identities.with_tokens(tokens),
+        None => identities,
+    })))
+}
+
+/// The keys of the secret `COTA_API_KEYS`, read once: another secret is another version of the Worker.
+fn keys(env: &Env) -> Result<Option<Arc<GivenKeys>>, NotReady> {
+    static KEYS: OnceLock<Option<Arc<GivenKeys>>> = OnceLock::new();
+    if let Some(keys) = KEYS.get() {
+        return Ok(keys.clone());
+    }
+    let keys = setting(env, "COTA_API_KEYS").map(|keys| keys.parse::<GivenKeys>().map(Arc::new)).transpose();
+    let keys = keys.map_err(|error| NotReady::Setting(format!("COTA_API_KEYS {error}")))?;
+    Ok(KEYS.get_or_init(|| keys).clone())
 }
 
 fn tokens(env: &Env) -> Result<Option<Tokens>, NotReady> {

@@ -1,24 +1,17 @@
 //! The way in: every HTTP request goes through the gateway's routes.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-
 use axum::body::Body;
 use tower_service::Service as _;
 use worker::{Context, Env, HttpRequest, event};
 
-use cota_gateway::{Access, Gateway, Options, problem, socketio, websocket};
+use cota_gateway::{problem, socketio, websocket};
 use cota_protocol::problem::{Code, Problem};
 
 use crate::access::access;
 use crate::bots;
-use crate::platform::{self, PlatformClock, random_name};
-use crate::remote::RemoteConversations;
-use crate::settings::setting;
+use crate::gateway::gateway;
+use crate::platform;
 use crate::upgrade;
-
-/// How long a request waits for its turn, in milliseconds: below the platform's patience with an idle connection.
-const REQUEST_MS: u64 = 90_000;
 
 #[event(fetch)]
 async fn fetch(request: HttpRequest, env: Env, _context: Context) -> worker::Result<http::Response<Body>> {
@@ -36,7 +29,7 @@ async fn fetch(request: HttpRequest, env: Env, _context: Context) -> worker::Res
         }
     };
     bots::current(&env).await;
-    let gateway = gateway(&env, access, host)?;
+    let gateway = gateway(&env, access, Some(host))?;
     match request.uri().path() {
         websocket::PATH => upgrade::open(&gateway, &env, request.into_parts().0).await,
         socketio::PATH => crate::socketio::open(&gateway, request.into_parts().0).await,
@@ -50,30 +43,4 @@ async fn fetch(request: HttpRequest, env: Env, _context: Context) -> worker::Res
 /// Whether only this machine reaches a Worker under this name: nobody deploys one there.
 fn is_local(host: &str) -> bool {
     matches!(host, "localhost" | "127.0.0.1" | "[::1]")
-}
-
-/// The gateway of one request. What a request waits for belongs to it alone, so it shares nothing that waits with another.
-fn gateway(env: &Env, access: Access, host: String) -> worker::Result<Gateway> {
-    let clock = Arc::new(PlatformClock);
-    let name = request_name()?;
-    let conversations = RemoteConversations::of(env)?;
-    // The platform routes by the name of the host, so a request's own is one of ours.
-    let mut hosts = vec![host];
-    hosts.extend(setting(env, "COTA_ALLOW_HOSTS").iter().flat_map(|names| names.split(',')).map(|name| name.trim().to_owned()));
-    let options = Options { access, hosts, request_ms: REQUEST_MS, ..Options::new(clock, name) };
-    Ok(Gateway::new(Arc::new(conversations), options))
-}
-
-/// A name that no other request has.
-fn request_name() -> worker::Result<String> {
-    static ISOLATE: OnceLock<String> = OnceLock::new();
-    static REQUESTS: AtomicU64 = AtomicU64::new(0);
-    let isolate = match ISOLATE.get() {
-        Some(isolate) => isolate,
-        None => {
-            let name = random_name().map_err(|error| worker::Error::RustError(error.to_string()))?;
-            ISOLATE.get_or_init(|| name)
-        }
-    };
-    Ok(format!("{isolate}-{:x}", REQUESTS.fetch_add(1, Ordering::Relaxed)))
 }

@@ -7,7 +7,7 @@
 //! its own SQLite database and takes its turns one after the other under the same contract. That there is only one object at a
 //! time makes takeover immediate; nothing depends on it, since the epoch of the claim fences as everywhere.
 //!
-//! - `entry`: requests to the routes. `remote`: conversations as a request reaches them. `wire`: what objects ask of each other.
+//! - `entry`: requests to the routes. `gateway`: what those and the objects of sockets pass. `remote`: conversations as a request reaches them. `wire`: what objects ask of each other.
 //! - `conversation`: the object of a conversation. `store`: the store contract on the object's database, and its timers.
 //! - `connection`: the object of a sender's sockets. `ledger`: the objects of small records.
 //! - `bots`: where bots come from. `access`: who a caller is. `platform`: the ports. `settings`: variables and secrets.
@@ -18,6 +18,7 @@ mod connection;
 mod conversation;
 mod effects;
 mod entry;
+mod gateway;
 mod ledger;
 mod platform;
 mod remote;

@@ -6,7 +6,7 @@ use http::{Response, StatusCode, header};
 use worker::{Env, Headers, Request, RequestInit, WebSocket, WebSocketPair};
 
 use cota_gateway::websocket::MISSING_SENDER;
-use cota_gateway::{Gateway, problem};
+use cota_gateway::{Gateway, Identity, problem};
 use cota_protocol::problem::{Code, Problem};
 
 use crate::connection::{VISITOR, Visitor};
@@ -25,7 +25,7 @@ pub(crate) async fn open(gateway: &Gateway, env: &Env, mut parts: Parts) -> work
         return Ok(problem(&refused));
     }
     match gateway.visitor(&parts) {
-        Ok(Some((bot, identity))) => accept(env, &Visitor { bot, owner: identity.owner, sender: identity.sender }).await,
+        Ok(Some((bot, Identity { owner, sender, scopes, address: _ }))) => accept(env, &Visitor { bot, owner, sender, scopes }).await,
         Ok(None) => close(MISSING_SENDER, "name the sender in the address: /websocket?sender_id=YOU"),
         Err(refused) => Ok(problem(&refused)),
     }

@@ -20,15 +20,19 @@ use crate::talk;
 
 pub(super) const COMMAND: Command = Command {
     name: "key",
-    summary: "make, list and revoke API keys",
+    summary: "make, list, revoke and export API keys",
     help: "\
 Usage: cota key create [--name NAME] [--scopes SCOPES] [--days N] [--store STORE] [--format text|json]
        cota key list [--store STORE] [--format text|json]
        cota key revoke ID [--store STORE]
+       cota key export [--store STORE]
 
 API keys are for backends: with one a caller speaks for its own users, whom it names with `sender_id`. A new key is
 printed once and kept only as a hash. As soon as there is a key, a server identifies its callers; one that runs without
 notices within a few seconds.
+
+A Cloudflare Worker takes its keys from a secret: `cota key export` prints all of them with their hashes, on one line, for
+`wrangler secret put COTA_API_KEYS`. After a key is made or revoked, that is done again.
 
   --name NAME         what the key is for
   --scopes SCOPES     what it allows, with commas: chat (talk), inspect (see thoughts, policies and LLM calls), operator
@@ -49,9 +53,10 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     match words.as_slice() {
         ["create"] => create(arguments, format),
         ["list"] => list(arguments, format),
+        ["export"] => export(arguments),
         ["revoke", id] => revoke(arguments, id),
         ["revoke"] => Err(Failure::usage("name the key to revoke: its id, as `cota key list` shows it")),
-        _ => Err(Failure::usage("say what to do: cota key create, cota key list, or cota key revoke ID")),
+        _ => Err(Failure::usage("say what to do: cota key create, cota key list, cota key revoke ID, or cota key export")),
     }
 }
 
@@ -80,9 +85,7 @@ fn create(arguments: &Arguments, format: Format) -> Result<(), Failure> {
 }
 
 fn list(arguments: &Arguments, format: Format) -> Result<(), Failure> {
-    let ledger = ledger(arguments)?;
-    let listed = talk::runtime()?.block_on(keys::list(ledger.as_ref(), TokioClock::new().now()));
-    let listed = listed.map_err(|error| Failure::service(error.to_string()))?;
+    let listed = listed(arguments)?;
     match format {
         Format::Json => print_json(&listed.iter().map(json).collect::<Vec<_>>()),
         Format::Text => listed.iter().try_for_each(|key| {
@@ -91,6 +94,20 @@ fn list(arguments: &Arguments, format: Format) -> Result<(), Failure> {
             print_line(format_args!("{}  {scopes}  made {made}, {end}  {}", key.id, key.name).to_string().trim_end())
         }),
     }
+}
+
+/// Prints what a deployment is given that cannot be reached.
+fn export(arguments: &Arguments) -> Result<(), Failure> {
+    let listed = listed(arguments)?;
+    print_json(&listed)?;
+    tell(format_args!("These are {} keys, with their hashes alone: give the line to `wrangler secret put COTA_API_KEYS`.", listed.len()));
+    Ok(())
+}
+
+fn listed(arguments: &Arguments) -> Result<Vec<ApiKey>, Failure> {
+    let ledger = ledger(arguments)?;
+    let listed = talk::runtime()?.block_on(keys::list(ledger.as_ref(), TokioClock::new().now()));
+    listed.map_err(|error| Failure::service(error.to_string()))
 }
 
 fn revoke(arguments: &Arguments, id: &str) -> Result<(), Failure> {

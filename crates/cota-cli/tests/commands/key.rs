@@ -30,6 +30,9 @@ fn a_server_with_keys_lets_in_who_has_one_until_it_is_revoked() {
     assert_eq!((&as_json.json()[0]["id"], as_json.json()[0]["scopes"].to_string()), (&id.into(), r#"["chat","inspect"]"#.to_owned()));
     let secret = key.rsplit('_').next().unwrap();
     assert!(!listed.contains(secret) && !as_json.stdout.contains(secret) && !as_json.stdout.contains("hash"));
+    let exported = home.cota(&["key", "export"]);
+    assert_eq!((&exported.json()[0]["id"], exported.stdout.lines().count()), (&id.into(), 1));
+    assert!(exported.stdout.contains("hash") && !exported.stdout.contains(secret));
 
     let server = home.serve(&["--log-level", "trace"]);
     let bearer = format!("Authorization: Bearer {key}\r\n");
@@ -74,7 +77,7 @@ fn wrong_settings_are_told_with_the_way_out() {
     let home = Home::with("weather");
     home.write("keys.json", r#"{"keys": []}"#);
     for (line, code, words) in [
-        (["key"].as_slice(), 2, "cota key create, cota key list, or cota key revoke ID"),
+        (["key"].as_slice(), 2, "cota key revoke ID, or cota key export"),
         (&["key", "revoke"], 2, "name the key"),
         (&["key", "create", "--scopes", "chat,admin"], 2, "`admin` is no scope: there are chat, inspect, operator"),
         (&["key", "create", "--days", "soon"], 2, "a whole number of days"),

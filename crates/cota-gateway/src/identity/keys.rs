@@ -15,7 +15,7 @@ use cota_driver::ledger::{Ledger, Record};
 use cota_driver::store::StoreError;
 use cota_protocol::problem::Problem;
 
-use super::{Chance, NoChance, hex, unauthorized};
+use super::{Chance, GivenKeys, NoChance, hex, unauthorized};
 use crate::access::{Known, Scopes, Speaker};
 use crate::respond;
 
@@ -110,22 +110,50 @@ pub(crate) fn is_key(token: &str) -> bool {
     token.starts_with(PREFIX)
 }
 
+/// Where a deployment has its keys.
+pub(super) enum Keys {
+    /// In its ledger.
+    Kept(KnownKeys),
+    /// In its settings.
+    Given(Arc<GivenKeys>),
+}
+
+impl Keys {
+    /// What a key allows. The answer to one that is unknown, revoked, ended or wrong is the same.
+    pub(super) async fn check(&self, ledger: &dyn Ledger, text: &str, now: Timestamp) -> Result<Known, Problem> {
+        let wrong = || unauthorized("this API key is not valid, or not any more");
+        let (id, secret) = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or_else(wrong)?;
+        let key = match self {
+            Self::Kept(known) => known.find(ledger, id, now).await.map_err(|error| respond::unreadable(&error))?,
+            Self::Given(keys) => keys.find(id).cloned(),
+        };
+        key.and_then(|key| key.opened_with(secret, now)).ok_or_else(wrong)
+    }
+
+    /// Whether there are any.
+    pub(super) async fn are_there(&self, ledger: &dyn Ledger, now: Timestamp) -> Result<bool, StoreError> {
+        match self {
+            Self::Kept(_) => Ok(!list(ledger, now).await?.is_empty()),
+            Self::Given(keys) => Ok(!keys.is_empty()),
+        }
+    }
+}
+
+impl ApiKey {
+    /// What it allows whoever has this secret.
+    fn opened_with(&self, secret: &str, now: Timestamp) -> Option<Known> {
+        let hash: [u8; 32] = Sha256::digest(secret).into();
+        let is_right: bool = self.hash.ct_eq(&hash).into();
+        let has_ended = self.expires_at.is_some_and(|end| now >= end);
+        (is_right && !has_ended).then_some(Known { speaker: Speaker::Backend, scopes: self.scopes })
+    }
+}
+
 /// The keys that were seen a moment ago, so that not every request asks the ledger.
 #[derive(Default)]
 pub(super) struct KnownKeys(Mutex<HashMap<String, (Arc<ApiKey>, Timestamp)>>);
 
 impl KnownKeys {
-    /// What a key allows. The answer to one that is unknown, revoked, ended or wrong is the same.
-    pub(super) async fn check(&self, ledger: &dyn Ledger, text: &str, now: Timestamp) -> Result<Known, Problem> {
-        let wrong = || unauthorized("this API key is not valid, or not any more");
-        let (id, secret) = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or_else(wrong)?;
-        let hash: [u8; 32] = Sha256::digest(secret).into();
-        let key = self.find(ledger, id, now).await.map_err(|error| respond::unreadable(&error))?.ok_or_else(wrong)?;
-        let is_right: bool = key.hash.ct_eq(&hash).into();
-        let has_ended = key.expires_at.is_some_and(|end| now >= end);
-        if is_right && !has_ended { Ok(Known { speaker: Speaker::Backend, scopes: key.scopes }) } else { Err(wrong()) }
-    }
-
     async fn find(&self, ledger: &dyn Ledger, id: &str, now: Timestamp) -> Result<Option<Arc<ApiKey>>, StoreError> {
         if let Some((key, seen)) = self.lock().get(id)
             && now.since(*seen) < KNOWN_MS
@@ -187,8 +215,8 @@ mod tests {
     fn only_the_key_itself_is_let_in() {
         let ledger = MemoryLedger::default();
         let Issued { key, text } = issue(&ledger, None);
-        let known = KnownKeys::default();
-        let check = |text: &str| now(known.check(&ledger, text, Timestamp(2)));
+        let keys = Keys::Kept(KnownKeys::default());
+        let check = |text: &str| now(keys.check(&ledger, text, Timestamp(2)));
         assert_eq!(check(&text), Ok(Known { speaker: Speaker::Backend, scopes: Scopes::CHAT }));
         let id = &key.id;
         let cut = text.get(..text.len() - 1).unwrap();
@@ -213,8 +241,8 @@ mod tests {
     fn a_key_ends_when_its_time_has_come_or_when_it_is_revoked() {
         let ledger = MemoryLedger::default();
         let Issued { key, text } = issue(&ledger, Some(Timestamp(100)));
-        let known = KnownKeys::default();
-        let is_valid = |at| now(known.check(&ledger, &text, Timestamp(at))).is_ok();
+        let keys = Keys::Kept(KnownKeys::default());
+        let is_valid = |at| now(keys.check(&ledger, &text, Timestamp(at))).is_ok();
         assert!(is_valid(99) && !is_valid(100) && is_valid(98));
         assert_eq!(now(list(&ledger, Timestamp(99))).unwrap(), std::slice::from_ref(&key));
         assert_eq!(now(revoke(&ledger, &key.id, Timestamp(99))), Ok(Some(key.clone())));

@@ -3,6 +3,7 @@
 //! What a proof allows is [`Access`](crate::Access)'s; here it is only checked. Neither proofs nor what they claim are ever
 //! logged or told in an error.
 
+mod given;
 mod jwt;
 pub mod keys;
 mod passes;
@@ -14,11 +15,12 @@ use cota_driver::ports::Clock;
 use cota_driver::store::StoreError;
 use cota_protocol::problem::{Code, Problem};
 
+pub use given::{GivenKeys, NoKeys};
 pub use jwt::{FetchKeys, InvalidKeys, Tokens};
 pub(crate) use passes::{INVITATION_SECONDS, TICKET_SECONDS};
 
 use crate::access::Known;
-use keys::KnownKeys;
+use keys::{Keys, KnownKeys};
 
 /// Randomness that nobody can guess: the operating system's, or the platform's.
 pub trait Chance: Send + Sync {
@@ -39,7 +41,7 @@ pub struct Identities {
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
     chance: Arc<dyn Chance>,
-    keys: KnownKeys,
+    keys: Keys,
     tokens: Option<Tokens>,
 }
 
@@ -47,7 +49,14 @@ impl Identities {
     /// Callers that come with an API key of this ledger. Tickets and invitations are made of `chance`.
     #[must_use]
     pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, chance: Arc<dyn Chance>) -> Self {
-        Self { ledger, clock, chance, keys: KnownKeys::default(), tokens: None }
+        Self { ledger, clock, chance, keys: Keys::Kept(KnownKeys::default()), tokens: None }
+    }
+
+    /// With these API keys, instead of the ledger's.
+    #[must_use]
+    pub fn with_keys(mut self, keys: Arc<GivenKeys>) -> Self {
+        self.keys = Keys::Given(keys);
+        self
     }
 
     /// And callers that come with such a JWT.
@@ -62,7 +71,7 @@ impl Identities {
     /// # Errors
     /// If the ledger does not answer.
     pub(crate) async fn has_keys(&self) -> Result<bool, StoreError> {
-        Ok(!keys::list(self.ledger.as_ref(), self.clock.now()).await?.is_empty())
+        self.keys.are_there(self.ledger.as_ref(), self.clock.now()).await
     }
 
     /// Who comes with this bearer token.

@@ -4,6 +4,8 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value as Json, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 /// One socket of one sender.
@@ -22,18 +24,27 @@ impl Socket {
 
     /// As [`join`](Self::join), with this bot.
     pub async fn join_bot(address: &str, bot: &str, sender: &str, session: &str) -> Self {
-        let url = format!("ws://{address}/websocket?sender_id={sender}&bot={bot}");
-        Self::open(address, url, sender, session, &Json::Null).await.expect("the server is gone")
+        Self::join_with(address, &format!("bot={bot}"), &[], sender, session).await
+    }
+
+    /// As [`join`](Self::join), with more in the query, and with these headers.
+    pub async fn join_with(address: &str, query: &str, headers: &[(&'static str, &str)], sender: &str, session: &str) -> Self {
+        let mut request = format!("ws://{address}/websocket?sender_id={sender}&{query}").into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        Self::open(address, request, sender, session, &Json::Null).await.expect("the server is gone")
     }
 
     /// As [`join`](Self::join); none where the server is gone before it is done.
     pub async fn try_join(address: &str, sender: &str, session: &str, more: &Json) -> Option<Self> {
-        Self::open(address, format!("ws://{address}/websocket?sender_id={sender}"), sender, session, more).await
+        let request = format!("ws://{address}/websocket?sender_id={sender}").into_client_request().unwrap();
+        Self::open(address, request, sender, session, more).await
     }
 
-    async fn open(address: &str, url: String, sender: &str, session: &str, more: &Json) -> Option<Self> {
+    async fn open(address: &str, request: Request, sender: &str, session: &str, more: &Json) -> Option<Self> {
         let tcp = TcpStream::connect(address).await.ok()?;
-        let (stream, _) = tokio_tungstenite::client_async(url, tcp).await.ok()?;
+        let (stream, _) = tokio_tungstenite::client_async(request, tcp).await.ok()?;
         let mut socket = Self { stream, sender: sender.to_owned(), early: Vec::new() };
         let login = socket.next().await?;
         assert_eq!((&login["type"], &login["sender_id"]), (&json!("login"), &json!(sender)));

@@ -9,12 +9,13 @@ use worker::{Env, State, WebSocketIncomingMessage};
 use cota_core::ids::{ConversationKey, Seq};
 use cota_driver::ports::Clock as _;
 use cota_driver::store::StoreError;
-use cota_gateway::Access;
+use cota_gateway::{Access, Gateway};
 use cota_protocol::websocket::ServerFrame;
 
 use super::rows;
 use super::socket::{Socket, Telling, Visitor};
 use crate::access::access;
+use crate::gateway::gateway;
 use crate::platform::PlatformClock;
 use crate::remote::Objects;
 use crate::store::Database;
@@ -45,6 +46,9 @@ pub(super) struct Desk {
     pub(super) objects: Objects,
     /// How invitations are checked.
     pub(super) access: Access,
+    /// What every frame passes that does something.
+    pub(super) gateway: Gateway,
+    pub(super) env: Env,
     database: Database,
     sockets: Mutex<HashMap<String, Socket>>,
     jobs: Mutex<Jobs>,
@@ -71,9 +75,18 @@ impl Desk {
         if !sockets.is_empty() {
             tracing::debug!(sockets = sockets.len(), "a connection object is awake again");
         }
-        // Whoever may open a socket has been decided before; here only invitations are checked.
+        // Whoever may open a socket has been decided before.
         let access = access(&env, true).unwrap_or(Access::Off);
-        Ok(Self { objects: Objects::of(&env)?, access, database, sockets: Mutex::new(sockets), jobs: Mutex::default(), state })
+        Ok(Self {
+            objects: Objects::of(&env)?,
+            gateway: gateway(&env, access.clone(), None)?,
+            access,
+            database,
+            sockets: Mutex::new(sockets),
+            jobs: Mutex::default(),
+            state,
+            env,
+        })
     }
 
     /// Whether a socket is in the room of this conversation.

@@ -6,18 +6,19 @@ use worker::WebSocketIncomingMessage;
 
 use cota_core::event::{InboxMessage, MessageContent};
 use cota_core::ids::{ConversationId, ConversationKey, MessageId, Position, SenderId, Seq};
-use cota_driver::host::{SendError, Sent};
+use cota_driver::host::Sent;
 use cota_driver::ports::Clock as _;
-use cota_driver::store::{Progress, StoreError};
+use cota_driver::store::{NewMessage, Progress, StoreError};
 use cota_gateway::websocket::render;
-use cota_gateway::{Access, not_accepted, unreadable};
+use cota_gateway::{Access, unreadable};
 use cota_protocol::problem::{Code, Problem};
 use cota_protocol::websocket::{ClientFrame, FrameError, ImageFrame, JoinFrame, LeaveFrame, Message, RoomInfo, ServerFrame, TextFrame};
 
 use super::desk::Desk;
 use super::socket::{Room, Socket, Visitor};
+use crate::bots;
 use crate::platform::{PlatformClock, random_name};
-use crate::wire::{Ask, Joined, Line};
+use crate::wire::{Ask, Joined};
 
 /// Conversations that one socket may be in.
 const MOST_ROOMS: usize = 32;
@@ -30,7 +31,7 @@ impl Desk {
         let Some(mut socket) = self.socket(id) else { return };
         let done = match message {
             WebSocketIncomingMessage::String(text) => match ClientFrame::decode(&text) {
-                Ok(frame) => self.obey(id, &mut socket, frame).await,
+                Ok(frame) => self.take(id, &mut socket, frame).await,
                 Err(error) => Err(error),
             },
             WebSocketIncomingMessage::Binary(_) => {
@@ -42,6 +43,18 @@ impl Desk {
         if let Err(error) = done {
             self.send(id, &[error.answer()]);
         }
+    }
+
+    /// Does what a frame says: it counts as a request, unless it only leaves or pings.
+    async fn take(&self, id: &str, socket: &mut Socket, frame: ClientFrame) -> Result<(), FrameError> {
+        let message_id = match &frame {
+            ClientFrame::Text(TextFrame { message_id, .. }) | ClientFrame::Image(ImageFrame { message_id, .. }) => message_id.clone(),
+            ClientFrame::Join(_) => None,
+            ClientFrame::Leave(_) | ClientFrame::Ping => return self.obey(id, socket, frame).await,
+        };
+        let permitted = self.gateway.permit(&socket.visitor.identity()).await;
+        permitted.map_err(|problem| refused(problem, message_id))?;
+        self.obey(id, socket, frame).await
     }
 
     async fn obey(&self, id: &str, socket: &mut Socket, frame: ClientFrame) -> Result<(), FrameError> {
@@ -140,22 +153,18 @@ impl Desk {
         if socket.room(&session_id).is_none() {
             self.enter(id, socket, &key, false, None).await?;
         }
-        let message = InboxMessage {
-            position: Position::default(),
+        let message = NewMessage {
             sender: socket.visitor.sender.clone(),
             message_id: message_id.map_or_else(new_id, Ok)?,
             at: PlatformClock.now(),
             content,
         };
-        match self.objects.tell(&key, Ask::Send { message: message.clone(), follow: None }).await {
-            Ok(Line::Sent(Ok(acknowledged))) => match Sent::from(acknowledged) {
-                // The room is told of it, this socket included.
-                Sent::Accepted(_) => Ok(()),
-                Sent::Repeated(progress) => self.repeat(id, &key, &message, progress).await,
-            },
-            Ok(Line::Sent(Err(refused))) => Err(not_accepted(&refused.into())),
-            Ok(Line::Following | Line::News(_)) => Err(Problem::new(Code::Internal, "the conversation answered something else")),
-            Err(error) => Err(not_accepted(&SendError::Store(error))),
+        // What the sender may do depends on the bot as it is published by now.
+        bots::current(&self.env).await;
+        match self.gateway.send(&key, message.clone(), &socket.visitor.identity()).await? {
+            // The room is told of it, this socket included.
+            Sent::Accepted(_) => Ok(()),
+            Sent::Repeated(progress) => self.repeat(id, &key, &message.at_position(Position::default()), progress).await,
         }
     }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use cota_core::event::{Event, InboxMessage};
 use cota_core::ids::{BotName, ContentDigest, ConversationId, ConversationKey, MessageId, Owner, SenderId, Seq};
 use cota_gateway::websocket::render;
+use cota_gateway::{Identity, Scopes};
 use cota_protocol::problem::Code;
 use cota_protocol::websocket::{Actor, Message, RoomInfo, ServerFrame};
 
@@ -19,9 +20,22 @@ pub(crate) struct Visitor {
     pub(crate) bot: BotName,
     pub(crate) owner: Owner,
     pub(crate) sender: SenderId,
+    /// What it may do.
+    #[serde(default = "talking")]
+    pub(crate) scopes: Scopes,
+}
+
+/// What a visitor may do whose row does not say.
+fn talking() -> Scopes {
+    Scopes::CHAT
 }
 
 impl Visitor {
+    /// Who sends a frame.
+    pub(super) fn identity(&self) -> Identity {
+        Identity { owner: self.owner.clone(), sender: self.sender.clone(), scopes: self.scopes, address: None }
+    }
+
     /// The name of the object that has this visitor's sockets.
     pub(crate) fn connection(&self) -> String {
         let parts = ["connection", self.bot.as_str(), self.owner.as_str(), self.sender.as_str()];

@@ -5,7 +5,7 @@ use cota_core::ids::ConversationKey;
 use cota_driver::store::StoreError;
 
 use super::lines::Lines;
-use crate::wire::{Ask, Call, Line, answered};
+use crate::wire::{Ask, Call, answered};
 
 /// The binding of the conversations' objects in wrangler.toml.
 const BINDING: &str = "CONVERSATIONS";
@@ -29,11 +29,6 @@ impl Objects {
     pub(crate) async fn ask<T: DeserializeOwned>(&self, key: &ConversationKey, ask: Ask) -> Result<T, StoreError> {
         let mut response = self.call(key, ask).await?;
         answered(&mut response).await
-    }
-
-    /// Asks a conversation for something that comes in one line.
-    pub(crate) async fn tell(&self, key: &ConversationKey, ask: Ask) -> Result<Line, StoreError> {
-        self.ask(key, ask).await
     }
 
     /// Asks a conversation for something that comes in lines.

@@ -12,6 +12,7 @@
 
 mod chat;
 mod forgotten;
+mod keys;
 mod kills;
 mod panics;
 mod parks;

@@ -2,6 +2,12 @@
 
 use std::future::Future;
 
+use cota_core::ids::Timestamp;
+use cota_driver::ledger::MemoryLedger;
+use cota_gateway::Scopes;
+use cota_gateway::identity::keys::{self, Issued};
+use cota_gateway::identity::{Chance, NoChance};
+
 pub(crate) use cota_testkit::client::{Record, Socket, http};
 pub(crate) use cota_testkit::proofs::model;
 pub(crate) use cota_testkit::seeds::scatter;
@@ -14,4 +20,19 @@ pub(crate) const NO_MODEL: &str = "http://127.0.0.1:9/v1";
 pub(crate) fn run(test: impl Future<Output = ()>) {
     cota_testkit::targets::workerd::build_once();
     cota_testkit::proofs::run(test);
+}
+
+/// A key for backends, made of a byte.
+pub(crate) async fn issue(byte: u8, scopes: Scopes, expires_at: Option<Timestamp>) -> Issued {
+    keys::create(&MemoryLedger::default(), &Always(byte), "shop", scopes, Timestamp(1), expires_at).await.ok().unwrap()
+}
+
+/// Bytes that everybody can guess.
+struct Always(u8);
+
+impl Chance for Always {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoChance> {
+        bytes.fill(self.0);
+        Ok(())
+    }
 }

@@ -1,0 +1,40 @@
+//! The gateway of one request, or of one object. What a request waits for belongs to it alone, so it shares nothing that waits
+//! with another.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use worker::Env;
+
+use cota_gateway::{Access, Gateway, Options};
+
+use crate::platform::{PlatformClock, random_name};
+use crate::remote::RemoteConversations;
+use crate::settings::setting;
+
+/// How long a request waits for its turn, in milliseconds: below the platform's patience with an idle connection.
+const REQUEST_MS: u64 = 90_000;
+
+/// A gateway to the conversations of the deployment. The platform routes by the name of the host, so a request's own is one of
+/// ours.
+pub(crate) fn gateway(env: &Env, access: Access, host: Option<String>) -> worker::Result<Gateway> {
+    let conversations = RemoteConversations::of(env)?;
+    let allowed = setting(env, "COTA_ALLOW_HOSTS").unwrap_or_default();
+    let hosts = host.into_iter().chain(allowed.split(',').map(|name| name.trim().to_owned())).collect();
+    let options = Options { access, hosts, request_ms: REQUEST_MS, ..Options::new(Arc::new(PlatformClock), instance()?) };
+    Ok(Gateway::new(Arc::new(conversations), options))
+}
+
+/// A name that no other request has.
+fn instance() -> worker::Result<String> {
+    static ISOLATE: OnceLock<String> = OnceLock::new();
+    static REQUESTS: AtomicU64 = AtomicU64::new(0);
+    let isolate = match ISOLATE.get() {
+        Some(isolate) => isolate,
+        None => {
+            let name = random_name().map_err(|error| worker::Error::RustError(error.to_string()))?;
+            ISOLATE.get_or_init(|| name)
+        }
+    };
+    Ok(format!("{isolate}-{:x}", REQUESTS.fetch_add(1, Ordering::Relaxed)))
+}
