@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cota_gateway::limits::{Allowance, Limits, Rate};
+use cota_gateway::limits::Limits;
 use cota_publish::Place;
 use http::HeaderName;
 use tracing::level_filters::LevelFilter;
@@ -117,27 +117,13 @@ impl Settings {
             state_machine: environment.get("COTA_STATE_MACHINE"),
             bundles,
             published,
-            limits: limits(environment)?,
+            limits: Limits::of_variables(|name| environment.get(name)).map_err(|wrong| Failure::Settings(wrong.to_string()))?,
             address_header: header,
             hosts: hosts.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect(),
             turn: Duration::from_secs_f64(seconds.unwrap_or(TURN_SECONDS)),
             log_level: level.unwrap_or(LevelFilter::INFO),
         })
     }
-}
-
-/// Of connections there is no limit here: an environment has one at a time, and knows of no other.
-fn limits(environment: &Environment) -> Result<Limits, Failure> {
-    let rate = |name| {
-        let what = "a number a minute, such as 600, or 600:200 for at most 200 at once, or off";
-        let read = |text: &str| if text == "off" { Some(None) } else { text.parse::<Rate>().ok().map(Some) };
-        environment.parsed(name, what, read).map(Option::flatten)
-    };
-    Ok(Limits {
-        identity: Allowance { requests: rate("COTA_LIMIT_REQUESTS")?, tokens: rate("COTA_LIMIT_TOKENS")?, connections: None },
-        address: Allowance { requests: rate("COTA_LIMIT_ADDRESS_REQUESTS")?, ..Allowance::default() },
-        idle_ms: None,
-    })
 }
 
 impl BotPlace {
@@ -162,6 +148,8 @@ impl StorePlace {
 
 #[cfg(test)]
 mod tests {
+    use cota_gateway::limits::Allowance;
+
     use super::*;
 
     #[test]

@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use http::HeaderName;
 use http::request::Parts;
+use serde::{Deserialize, Serialize};
 
 /// The address of a client. A target puts it into a request's extensions, in the way in which it knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {

@@ -12,6 +12,8 @@ use cota_driver::address::Reach;
 use cota_driver::http::{HttpRequest, HttpSend as _};
 use cota_gateway::Access;
 use cota_gateway::identity::{FetchKeys, GivenKeys, Identities, Tokens};
+use cota_gateway::limits::WrongLimit;
+use cota_protocol::problem::{Code, Problem};
 
 use crate::ledger::RemoteLedger;
 use crate::platform::{PlatformChance, PlatformClock, PlatformHttp};
@@ -32,9 +34,23 @@ pub(crate) enum NotReady {
     /// A setting cannot be used.
     #[error("{0}")]
     Setting(String),
+    /// A limit cannot be read, so nobody could be held to it.
+    #[error(transparent)]
+    Limit(#[from] WrongLimit),
     /// wrangler.toml lacks something.
     #[error(transparent)]
     Binding(#[from] worker::Error),
+}
+
+impl NotReady {
+    /// What callers are told.
+    pub(crate) fn problem(&self) -> Problem {
+        let code = match self {
+            Self::Open | Self::Setting(_) | Self::Binding(_) => Code::IdentityUnavailable,
+            Self::Limit(_) => Code::Internal,
+        };
+        Problem::new(code, self.to_string())
+    }
 }
 
 /// How callers of this deployment are known. `is_local` tells that only this machine reaches it, as with `wrangler dev`.

@@ -4,12 +4,12 @@ use axum::body::Body;
 use tower_service::Service as _;
 use worker::{Context, Env, HttpRequest, event};
 
-use cota_gateway::{problem, socketio, websocket};
-use cota_protocol::problem::{Code, Problem};
+use cota_gateway::{Access, problem, socketio, websocket};
 
-use crate::access::access;
+use crate::access::{NotReady, access};
 use crate::bots;
 use crate::gateway::gateway;
+use crate::limits::limits;
 use crate::platform;
 use crate::upgrade;
 
@@ -21,11 +21,11 @@ async fn fetch(request: HttpRequest, env: Env, _context: Context) -> worker::Res
         return crate::tried::run(&env, request.uri().path()).await;
     }
     let host = request.uri().host().unwrap_or_default().to_owned();
-    let access = match access(&env, is_local(&host)) {
+    let access = match ready(&env, &host) {
         Ok(access) => access,
         Err(error) => {
             tracing::error!(%error, "the deployment serves nobody");
-            return Ok(problem(&Problem::new(Code::IdentityUnavailable, error.to_string())));
+            return Ok(problem(&error.problem()));
         }
     };
     bots::current(&env).await;
@@ -38,6 +38,12 @@ async fn fetch(request: HttpRequest, env: Env, _context: Context) -> worker::Res
             Ok(response)
         }
     }
+}
+
+/// How callers are known, once nothing that has to hold for them is set wrong.
+fn ready(env: &Env, host: &str) -> Result<Access, NotReady> {
+    limits(env)?;
+    access(env, is_local(host))
 }
 
 /// Whether only this machine reaches a Worker under this name: nobody deploys one there.

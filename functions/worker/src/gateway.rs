@@ -4,10 +4,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use http::HeaderName;
 use worker::Env;
 
 use cota_gateway::{Access, Gateway, Options};
 
+use crate::limits::limiter;
 use crate::platform::{PlatformClock, random_name};
 use crate::remote::RemoteConversations;
 use crate::settings::setting;
@@ -15,13 +17,23 @@ use crate::settings::setting;
 /// How long a request waits for its turn, in milliseconds: below the platform's patience with an idle connection.
 const REQUEST_MS: u64 = 90_000;
 
+/// The header in which the platform says from which address a request comes. It lets no client say so.
+const ADDRESS: HeaderName = HeaderName::from_static("cf-connecting-ip");
+
 /// A gateway to the conversations of the deployment. The platform routes by the name of the host, so a request's own is one of
 /// ours.
 pub(crate) fn gateway(env: &Env, access: Access, host: Option<String>) -> worker::Result<Gateway> {
     let conversations = RemoteConversations::of(env)?;
     let allowed = setting(env, "COTA_ALLOW_HOSTS").unwrap_or_default();
     let hosts = host.into_iter().chain(allowed.split(',').map(|name| name.trim().to_owned())).collect();
-    let options = Options { access, hosts, request_ms: REQUEST_MS, ..Options::new(Arc::new(PlatformClock), instance()?) };
+    let options = Options {
+        access,
+        hosts,
+        request_ms: REQUEST_MS,
+        limiter: limiter(env)?,
+        address_header: Some(ADDRESS),
+        ..Options::new(Arc::new(PlatformClock), instance()?)
+    };
     Ok(Gateway::new(Arc::new(conversations), options))
 }
 

@@ -7,10 +7,12 @@
 //! its own SQLite database and takes its turns one after the other under the same contract. That there is only one object at a
 //! time makes takeover immediate; nothing depends on it, since the epoch of the claim fences as everywhere.
 //!
-//! - `entry`: requests to the routes. `gateway`: what those and the objects of sockets pass. `remote`: conversations as a request reaches them. `wire`: what objects ask of each other.
+//! - `entry`: requests to the routes. `gateway`: what those pass, and frames on sockets. `remote`: conversations as a request
+//!   reaches them. `wire`: what objects ask of each other.
 //! - `conversation`: the object of a conversation. `store`: the store contract on the object's database, and its timers.
 //! - `connection`: the object of a sender's sockets. `ledger`: the objects of small records.
-//! - `bots`: where bots come from. `access`: who a caller is. `platform`: the ports. `settings`: variables and secrets.
+//! - `bots`: where bots come from. `access`: who a caller is. `limits`: how much it may have.
+//! - `platform`: the ports. `settings`: variables and secrets.
 
 mod access;
 mod bots;
@@ -20,6 +22,7 @@ mod effects;
 mod entry;
 mod gateway;
 mod ledger;
+mod limits;
 mod platform;
 mod remote;
 mod settings;

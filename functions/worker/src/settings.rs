@@ -2,12 +2,16 @@
 
 use worker::Env;
 
+use crate::limits::limits;
+
 /// How long a conversation is kept that nobody touches, where nobody says.
 const RETENTION_DAYS: u64 = 30;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Effects that one event may perform where nobody says: most of the 50 requests to others that the free plan allows it.
 const EFFECTS: u32 = 45;
+/// The same where tokens are counted: that is one more request for each.
+const COUNTED_EFFECTS: u32 = 22;
 
 /// A variable or a secret, if it is set to something.
 pub(crate) fn setting(env: &Env, name: &str) -> Option<String> {
@@ -24,12 +28,14 @@ pub(crate) fn keep_ms(env: &Env) -> Option<u64> {
 
 /// How many effects one event may perform: `COTA_MOST_EFFECTS`. A turn that needs more is parked, and goes on in another event.
 pub(crate) fn most_effects(env: &Env) -> u32 {
+    let counted = limits(env).is_ok_and(|limits| limits.identity.tokens.is_some());
+    let default = if counted { COUNTED_EFFECTS } else { EFFECTS };
     let most = setting(env, "COTA_MOST_EFFECTS").and_then(|most| {
         let read = most.parse().ok().filter(|most| *most > 0);
         read.or_else(|| {
-            tracing::warn!("COTA_MOST_EFFECTS is not a number of effects; {EFFECTS} holds");
+            tracing::warn!("COTA_MOST_EFFECTS is not a number of effects; {default} holds");
             None
         })
     });
-    most.unwrap_or(EFFECTS)
+    most.unwrap_or(default)
 }

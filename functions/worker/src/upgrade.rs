@@ -25,7 +25,7 @@ pub(crate) async fn open(gateway: &Gateway, env: &Env, mut parts: Parts) -> work
         return Ok(problem(&refused));
     }
     match gateway.visitor(&parts) {
-        Ok(Some((bot, Identity { owner, sender, scopes, address: _ }))) => accept(env, &Visitor { bot, owner, sender, scopes }).await,
+        Ok(Some((bot, Identity { owner, sender, scopes, address }))) => accept(env, &Visitor { bot, owner, sender, scopes, address }).await,
         Ok(None) => close(MISSING_SENDER, "name the sender in the address: /websocket?sender_id=YOU"),
         Err(refused) => Ok(problem(&refused)),
     }

@@ -6,13 +6,16 @@
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use cota_core::ids::Timestamp;
+use cota_driver::ledger::Record;
 
 const MINUTE_NS: u64 = 60_000_000_000;
 const MS_NS: u64 = 1_000_000;
 
 /// How much there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
     per_minute: NonZeroU32,
     burst: NonZeroU32,
@@ -28,8 +31,8 @@ pub struct NoRate;
 pub(super) struct PaidAt(u64);
 
 /// There is not enough; there will be in so many milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wait(pub(super) u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait(pub u64);
 
 impl Rate {
     /// So much in each minute, and at most `burst` at once after a pause.
@@ -80,6 +83,11 @@ impl PaidAt {
 
     pub(super) fn to_bytes(self) -> Vec<u8> {
         self.0.to_be_bytes().to_vec()
+    }
+
+    /// What a ledger keeps of it: it ends by itself.
+    pub(super) fn record(self) -> Record {
+        Record { value: self.to_bytes(), expires_at: Some(self.passes_at()) }
     }
 
     /// The state that these bytes are; none if they are no state.

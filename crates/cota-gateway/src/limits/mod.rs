@@ -1,15 +1,18 @@
 //! How much anybody may have: requests, tokens and connections, for each identity and each address.
 //!
-//! Rates are counted in the [`Ledger`], so they hold for all processes of a deployment; connections are counted in the process
-//! that has them. An identity is the owner of conversations: who a JWT names, or for whom an API key speaks. Who is not identified
-//! has the limits of the address alone. Where there is no limit, nothing is asked and nothing is counted.
+//! Rates are counted in the [`Ledger`], or wherever else [`Accounts`] are, so they hold for all processes of a deployment;
+//! connections are counted in the process that has them. An identity is the owner of conversations: who a JWT names, or for whom
+//! an API key speaks. Who is not identified has the limits of the address alone. Where there is no limit, nothing is asked and
+//! nothing is counted.
 //!
 //! Tokens are known only when they are used: a turn begins as long as there is anything left, and is paid for as it runs.
 
+mod accounts;
 mod gcra;
 mod metered;
 mod places;
 mod rates;
+mod settings;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,13 +28,14 @@ use crate::address::ClientAddress;
 use crate::identity::hex;
 use crate::respond;
 
-use gcra::Wait;
 use metered::Runs;
 use places::{Place, Places};
-use rates::{Rates, Refused};
+use rates::Rates;
 
-pub use gcra::{NoRate, Rate};
+pub use accounts::{Accounts, Draw, Refused};
+pub use gcra::{NoRate, Rate, Wait};
 pub use metered::Metered;
+pub use settings::WrongLimit;
 
 /// Where the ledger has the states of rates.
 const FOLDER: &str = "limit/";
@@ -69,7 +73,7 @@ pub struct Limiter {
 }
 
 struct Counting {
-    rates: Rates,
+    accounts: Arc<dyn Accounts>,
     clock: Arc<dyn Clock>,
 }
 
@@ -105,7 +109,13 @@ impl Limiter {
     /// These limits, counted in this ledger.
     #[must_use]
     pub fn new(limits: Limits, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let counting = Some(Counting { rates: Rates::new(ledger), clock });
+        Self::over(limits, Arc::new(Rates::new(ledger)), clock)
+    }
+
+    /// These limits, counted in these accounts.
+    #[must_use]
+    pub fn over(limits: Limits, accounts: Arc<dyn Accounts>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let counting = Some(Counting { accounts, clock });
         Arc::new(Self { limits, counting, places: Places::default(), runs: Runs::default() })
     }
 
@@ -142,12 +152,8 @@ impl Limiter {
     /// # Errors
     /// When the tokens of either are used up.
     pub(crate) async fn may_spend(&self, owner: &Owner, address: Option<ClientAddress>) -> Result<(), Problem> {
-        let Some(Counting { rates, clock }) = &self.counting else { return Ok(()) };
         for (who, rate) in self.payers(owner, address) {
-            let now = clock.now();
-            let paid_at = rates.read(&place(Kind::Tokens, &who), now).await;
-            let looked = paid_at.and_then(|paid_at| rate.take(paid_at, 1, now).map_err(Refused::Wait));
-            looked.map_err(|refused| refuse(refused, Kind::Tokens, &who, rate))?;
+            self.draw(Kind::Tokens, &who, Draw::nothing(rate)).await.map_err(|refused| refuse(refused, Kind::Tokens, &who, rate))?;
         }
         Ok(())
     }
@@ -176,11 +182,8 @@ impl Limiter {
 
     /// Charges the tokens of a call. That it could not be counted keeps nobody from an answer.
     async fn spend(&self, owner: &Owner, run: &str, tokens: u64) {
-        let Some(Counting { rates, clock }) = &self.counting else { return };
         for (who, rate) in self.payers(owner, self.runs.address(run)) {
-            let now = clock.now();
-            let charged = rates.change(place(Kind::Tokens, &who), now, |paid_at| Ok(rate.charge(paid_at, tokens, now))).await;
-            if let Err(refused) = charged {
+            if let Err(refused) = self.draw(Kind::Tokens, &who, Draw::used(rate, tokens)).await {
                 tracing::warn!(?refused, tokens, "tokens could not be counted");
             }
         }
@@ -194,10 +197,12 @@ impl Limiter {
     }
 
     async fn take(&self, kind: Kind, who: &Who, rate: Rate) -> Result<(), Problem> {
-        let Some(Counting { rates, clock }) = &self.counting else { return Ok(()) };
-        let now = clock.now();
-        let taken = rates.change(place(kind, who), now, |paid_at| rate.take(paid_at, 1, now)).await;
-        taken.map_err(|refused| refuse(refused, kind, who, rate))
+        self.draw(kind, who, Draw::one(rate)).await.map_err(|refused| refuse(refused, kind, who, rate))
+    }
+
+    async fn draw(&self, kind: Kind, who: &Who, draw: Draw) -> Result<(), Refused> {
+        let Some(Counting { accounts, clock }) = &self.counting else { return Ok(()) };
+        accounts.draw(&place(kind, who), draw, clock.now()).await
     }
 
     fn enter(&self, who: Option<Who>, most: Option<u32>) -> Result<Option<Place>, Problem> {

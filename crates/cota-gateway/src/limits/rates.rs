@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
 use futures_util::lock::Mutex as AsyncMutex;
 
 use cota_core::ids::Timestamp;
-use cota_driver::ledger::{Ledger, Record};
-use cota_driver::store::StoreError;
+use cota_driver::ledger::Ledger;
 
+use super::accounts::{Accounts, Draw, Refused};
 use super::gcra::{PaidAt, Wait};
 
 /// How often a write is tried that others get ahead of.
@@ -17,15 +18,6 @@ const TRIES: u32 = 16;
 const MOST_KNOWN: usize = 10_000;
 /// How long to wait where too many others write the same state, in milliseconds.
 const CONTENDED_MS: u64 = 1_000;
-
-/// Why nothing was taken.
-#[derive(Debug)]
-pub(super) enum Refused {
-    /// There is not enough.
-    Wait(Wait),
-    /// The ledger does not answer.
-    Store(StoreError),
-}
 
 /// A state as it was last seen. Who changes it holds it, so that one process is never in its own way.
 type Known = Arc<AsyncMutex<PaidAt>>;
@@ -41,27 +33,26 @@ impl Rates {
         Self { ledger, known: Mutex::default() }
     }
 
-    /// Changes the state of this name, or leaves it as it is where `next` refuses. The state that was seen last is taken to be
+    /// Changes the state of this name, or leaves it as it is where that is refused. The state that was seen last is taken to be
     /// the ledger's until a write shows that it is not: mostly one call. What is refused because of it would be refused because
     /// of a later one, too.
-    pub(super) async fn change(&self, name: String, now: Timestamp, next: impl Fn(PaidAt) -> Result<PaidAt, Wait>) -> Result<(), Refused> {
-        let known = self.known(&name);
+    async fn change(&self, name: &str, draw: Draw, now: Timestamp) -> Result<(), Refused> {
+        let known = self.known(name);
         let mut paid_at = known.lock().await;
         for _ in 0..TRIES {
-            let next = next(*paid_at).map_err(Refused::Wait)?;
+            let next = draw.after(*paid_at, now).map_err(Refused::Wait)?;
             let seen = (now < paid_at.passes_at()).then(|| paid_at.to_bytes());
-            let record = Record { value: next.to_bytes(), expires_at: Some(next.passes_at()) };
-            if self.ledger.replace(&name, seen.as_deref(), record, now).await.map_err(Refused::Store)? {
+            if self.ledger.replace(name, seen.as_deref(), next.record(), now).await.map_err(Refused::Store)? {
                 *paid_at = next;
                 return Ok(());
             }
-            *paid_at = self.read(&name, now).await?;
+            *paid_at = self.read(name, now).await?;
         }
         Err(Refused::Wait(Wait(CONTENDED_MS)))
     }
 
     /// The state of this name as the ledger has it.
-    pub(super) async fn read(&self, name: &str, now: Timestamp) -> Result<PaidAt, Refused> {
+    async fn read(&self, name: &str, now: Timestamp) -> Result<PaidAt, Refused> {
         let record = self.ledger.get(name, now).await.map_err(Refused::Store)?;
         Ok(record.map(|record| PaidAt::from_bytes(&record.value)).unwrap_or_default())
     }
@@ -82,13 +73,23 @@ impl Rates {
     }
 }
 
+#[async_trait]
+impl Accounts for Rates {
+    async fn draw(&self, name: &str, draw: Draw, now: Timestamp) -> Result<(), Refused> {
+        if draw.only_looks() {
+            return draw.after(self.read(name, now).await?, now).map(drop).map_err(Refused::Wait);
+        }
+        self.change(name, draw, now).await
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use async_trait::async_trait;
-    use cota_driver::ledger::MemoryLedger;
+    use cota_driver::ledger::{MemoryLedger, Record};
+    use cota_driver::store::StoreError;
     use futures_util::FutureExt as _;
     use futures_util::future::join_all;
 
@@ -102,7 +103,7 @@ mod tests {
     }
 
     async fn take(rates: &Rates, name: &str, now: Timestamp) -> Result<(), Refused> {
-        rates.change(name.to_owned(), now, |paid_at| ten().take(paid_at, 1, now)).await
+        rates.draw(name, Draw::one(ten()), now).await
     }
 
     /// Lets others write between any two calls.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use cota_core::event::{Event, InboxMessage};
 use cota_core::ids::{BotName, ContentDigest, ConversationId, ConversationKey, MessageId, Owner, SenderId, Seq};
 use cota_gateway::websocket::render;
-use cota_gateway::{Identity, Scopes};
+use cota_gateway::{ClientAddress, Identity, Scopes};
 use cota_protocol::problem::Code;
 use cota_protocol::websocket::{Actor, Message, RoomInfo, ServerFrame};
 
@@ -23,6 +23,9 @@ pub(crate) struct Visitor {
     /// What it may do.
     #[serde(default = "talking")]
     pub(crate) scopes: Scopes,
+    /// From where it came.
+    #[serde(default)]
+    pub(crate) address: Option<ClientAddress>,
 }
 
 /// What a visitor may do whose row does not say.
@@ -33,7 +36,7 @@ fn talking() -> Scopes {
 impl Visitor {
     /// Who sends a frame.
     pub(super) fn identity(&self) -> Identity {
-        Identity { owner: self.owner.clone(), sender: self.sender.clone(), scopes: self.scopes, address: None }
+        Identity { owner: self.owner.clone(), sender: self.sender.clone(), scopes: self.scopes, address: self.address }
     }
 
     /// The name of the object that has this visitor's sockets.

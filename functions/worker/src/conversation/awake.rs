@@ -35,7 +35,7 @@ impl Awake {
         let store = Arc::new(ObjectStore::open(state.storage(), holder.clone(), settings::keep_ms(env)).map_err(failed)?);
         let ports = Ports {
             store: Arc::clone(&store) as _,
-            effects: effects() as _,
+            effects: effects(env)?,
             clock: Arc::new(PlatformClock),
             bots: bots::known(env) as _,
             spawn: Arc::new(PlatformSpawn),

@@ -1,5 +1,7 @@
-//! The ledger in objects: small records such as tickets, spread over a few objects by the hash of their names.
+//! The ledger in objects: small records such as tickets and the states of limits, spread over a few objects by the hash of their
+//! names.
 
+mod accounts;
 mod object;
 
 use async_trait::async_trait;
@@ -12,6 +14,7 @@ use worker::{Env, ObjectNamespace};
 use cota_core::ids::Timestamp;
 use cota_driver::ledger::{Ledger, Record};
 use cota_driver::store::StoreError;
+use cota_gateway::limits::Draw;
 
 use crate::remote::post;
 use crate::wire::answered;
@@ -30,6 +33,7 @@ enum Ask {
     Replace { name: String, expected: Option<Vec<u8>>, record: Kept },
     Take { name: String },
     List { prefix: String },
+    Draw { name: String, draw: Draw },
 }
 
 /// A question with the time it is asked at.

@@ -5,6 +5,7 @@
 use worker::{DurableObject, Env, Request, Response, SqlStorageValue as Value, State, durable_object};
 
 use cota_core::ids::Timestamp;
+use cota_gateway::limits::{Draw, Wait};
 
 use super::{Ask, Call, Kept};
 use crate::platform;
@@ -50,6 +51,7 @@ impl Records {
             }
             Ask::Take { name } => Response::from_json(&self.0.atomically(|| self.take(&name, now))?),
             Ask::List { prefix } => Response::from_json(&self.list(&prefix, now)?),
+            Ask::Draw { name, draw } => Response::from_json(&self.0.atomically(|| self.draw(&name, draw, now))?),
         })
     }
 
@@ -62,6 +64,20 @@ impl Records {
         if self.get(name, now)?.as_ref().map(|kept| kept.value.as_slice()) != expected {
             return Ok(false);
         }
+        self.write(name, record, now)?;
+        Ok(true)
+    }
+
+    fn draw(&self, name: &str, draw: Draw, now: Timestamp) -> Result<Result<(), Wait>, Fault> {
+        let before = self.get(name, now)?;
+        match draw.on(before.as_ref().map(|kept| kept.value.as_slice()), now) {
+            Ok(Some(record)) => self.write(name, record.into(), now).map(Ok),
+            Ok(None) => Ok(Ok(())),
+            Err(wait) => Ok(Err(wait)),
+        }
+    }
+
+    fn write(&self, name: &str, record: Kept, now: Timestamp) -> Result<(), Fault> {
         self.0.run(
             "DELETE FROM ledger WHERE name IN (SELECT name FROM ledger WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)",
             vec![time(now), SWEEP.into()],
@@ -70,8 +86,7 @@ impl Records {
         self.0.run(
             "INSERT OR REPLACE INTO ledger (name, value, expires_at) VALUES (?, ?, ?)",
             vec![name.into(), Value::Blob(record.value), end],
-        )?;
-        Ok(true)
+        )
     }
 
     fn take(&self, name: &str, now: Timestamp) -> Result<Option<Kept>, Fault> {

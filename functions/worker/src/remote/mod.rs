@@ -55,7 +55,7 @@ impl RemoteConversations {
     pub(crate) fn of(env: &Env) -> worker::Result<Self> {
         let ports = Ports {
             store: Arc::new(MemoryStore::new()),
-            effects: effects() as _,
+            effects: effects(env)?,
             clock: Arc::new(PlatformClock),
             bots: bots::known(env) as _,
             spawn: Arc::new(PlatformSpawn),

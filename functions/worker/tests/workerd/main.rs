@@ -14,6 +14,7 @@ mod chat;
 mod forgotten;
 mod keys;
 mod kills;
+mod limits;
 mod panics;
 mod parks;
 mod published;

@@ -1,0 +1,51 @@
+//! Limits as variables say them, where no command line does.
+
+use super::{Allowance, Limits, Rate};
+
+/// A variable that says no limit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the variable {name} has to be a number a minute, such as 600, or 600:200 for at most 200 at once, or off; it is `{text}`")]
+pub struct WrongLimit {
+    name: &'static str,
+    text: String,
+}
+
+impl Limits {
+    /// The limits that the variables `COTA_LIMIT_REQUESTS`, `COTA_LIMIT_TOKENS` and `COTA_LIMIT_ADDRESS_REQUESTS` say; none
+    /// where they say nothing. Of connections there is no limit here: a function has one at a time and an object has one
+    /// sender's, and they know of no other; nor of an address' tokens, since turns run elsewhere than they were asked for.
+    ///
+    /// # Errors
+    /// When one of them says no limit.
+    pub fn of_variables(variable: impl Fn(&'static str) -> Option<String>) -> Result<Self, WrongLimit> {
+        let rate = |name| match variable(name) {
+            None => Ok(None),
+            Some(text) if text == "off" => Ok(None),
+            Some(text) => text.parse::<Rate>().map(Some).map_err(|_| WrongLimit { name, text }),
+        };
+        Ok(Self {
+            identity: Allowance { requests: rate("COTA_LIMIT_REQUESTS")?, tokens: rate("COTA_LIMIT_TOKENS")?, connections: None },
+            address: Allowance { requests: rate("COTA_LIMIT_ADDRESS_REQUESTS")?, ..Allowance::default() },
+            idle_ms: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_is_said_nothing_is_limited() {
+        assert_eq!(Limits::of_variables(|_| None), Ok(Limits::default()));
+        assert_eq!(Limits::of_variables(|_| Some("off".to_owned())), Ok(Limits::default()));
+        let limits = Limits::of_variables(|name| (name == "COTA_LIMIT_TOKENS").then(|| "600:200".to_owned())).unwrap();
+        assert_eq!((limits.identity.tokens, limits.identity.requests), (Some("600:200".parse().unwrap()), None));
+    }
+
+    #[test]
+    fn a_wrong_limit_is_named_with_what_it_has_to_be() {
+        let told = Limits::of_variables(|name| (name == "COTA_LIMIT_ADDRESS_REQUESTS").then(|| "many".to_owned())).unwrap_err();
+        assert!(told.to_string().starts_with("the variable COTA_LIMIT_ADDRESS_REQUESTS has to be a number a minute"), "{told}");
+    }
+}
