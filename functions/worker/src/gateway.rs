@@ -25,7 +25,8 @@ const ADDRESS: HeaderName = HeaderName::from_static("cf-connecting-ip");
 pub(crate) fn gateway(env: &Env, access: Access, host: Option<String>) -> worker::Result<Gateway> {
     let conversations = RemoteConversations::of(env)?;
     let allowed = setting(env, "COTA_ALLOW_HOSTS").unwrap_or_default();
-    let hosts = host.into_iter().chain(allowed.split(',').map(|name| name.trim().to_owned())).collect();
+    let allowed = allowed.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+    let hosts = host.into_iter().chain(allowed).collect();
     let options = Options {
         access,
         hosts,

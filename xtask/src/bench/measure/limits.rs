@@ -39,7 +39,10 @@ pub(super) fn measure(plan: &Plan) -> Result<Vec<Section>> {
     }
     Ok(vec![Section {
         title: "Limits",
-        note: format!("{CLIENTS} clients over HTTP, all from one address, with a limit that is counted in the store and never reached."),
+        note: format!(
+            "{CLIENTS} clients over HTTP, all from one address, with a limit that is counted in the store and never reached. An address is\n\
+             counted one request after the other, so this is the worst case: on SQLite each waits for the write of the one before."
+        ),
         head: vec!["limits", "store", "turns/s", "ratio", "faults"],
         rows,
     }])
