@@ -1,10 +1,13 @@
 //! Tasks in their objects: the examples end as they do on a laptop, whenever workerd is killed or lets an object go.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cota_testkit::client::task::{OVER, Task, expected, lasting};
+use cota_testkit::llm_server::{Settings, scripts};
+use tokio::sync::Semaphore;
 
-use super::support::{self, Workerd, http, scatter};
+use super::support::{self, Workerd, http, model, scatter};
 
 const KILLS: u64 = 8;
 /// Within this time of the restart a task goes on.
@@ -89,4 +92,27 @@ fn a_task_that_waits_for_a_person_keeps_nothing_in_memory() {
         assert_eq!(lasting(&trip.until(&OVER).await), expected("trip"));
         assert!(woken() > before, "workerd let no object go, so this proves nothing");
     });
+}
+
+#[test]
+fn stopping_a_task_stops_what_its_agent_is_at() {
+    support::run(async {
+        // It never answers.
+        let llm = model(Settings::new(scripts::chat()).gate(Arc::new(Semaphore::new(0)))).await;
+        let mut workerd = Workerd::start("weather", &llm.apibase()).await;
+        let task = Task::start(&workerd.address, "errand", "t1", "t1").await;
+        llm.reached(1).await;
+        is_stopped(&task).await;
+        let killed = Task::start(&workerd.address, "errand", "t2", "t2").await;
+        llm.reached(2).await;
+        workerd.kill();
+        workerd.start_again().await;
+        is_stopped(&killed).await;
+    });
+}
+
+async fn is_stopped(task: &Task) {
+    assert_eq!(task.cancel().await, 202);
+    assert_eq!(task.until(&OVER).await["state"], "cancelled");
+    assert_eq!(task.outcomes("errand/chatter").await, ["cancelled"]);
 }

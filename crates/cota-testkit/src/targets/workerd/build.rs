@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use crate::services::root;
 
 /// The bots and tasks that are put in; the first is the default one.
-const BOTS: [&str; 13] = [
+const BOTS: [&str; 14] = [
     "examples/weather",
     "examples/weather-zh",
     "examples/helpdesk",
@@ -15,6 +15,7 @@ const BOTS: [&str; 13] = [
     "examples/consult",
     "examples/trip",
     "crates/cota-cli/tests/bots/chat",
+    "crates/cota-cli/tests/bots/errand",
     "crates/cota-cli/tests/bots/impatient",
     "crates/cota-cli/tests/bots/latest",
     "crates/cota-cli/tests/bots/merge",
