@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::lambda;
+use crate::measured;
 use crate::metadata::target_directory;
 use crate::process::{self, cargo};
 use crate::worker::{self, Build};
@@ -25,7 +26,8 @@ const BOT: &str = "xtask/src/bench/bots/chat";
 pub fn run(root: &Path, words: &[&str]) -> Result<bool> {
     let variables = match words {
         ["lambda", ..] => functions(root)?,
-        ["workers", ..] => the_worker(root)?,
+        ["tasks", ..] => server_and_worker(root)?,
+        ["workers", ..] => the_worker(root, &BOTS_OF_THE_WORKER)?,
         _ => server(root)?,
     };
     process::run(cargo(root).args(["bench", "--package", "xtask", "--bench", "bench", "--no-run"]))?;
@@ -39,11 +41,18 @@ fn server(root: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
     Ok(vec![("COTA_BENCH_BINARY", target_directory(root)?.join("release/cota"))])
 }
 
-/// The Worker as it is deployed, where its build is put.
-fn the_worker(root: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
+/// The Worker as it is deployed, with these bots, where its build is put.
+fn the_worker(root: &Path, bots: &[&str]) -> Result<Vec<(&'static str, PathBuf)>> {
     worker::prepare(root)?;
-    worker::build_with(root, Build::Deployed, &BOTS_OF_THE_WORKER)?;
+    worker::build_with(root, Build::Deployed, bots)?;
     Ok(Vec::new())
+}
+
+/// The server of a laptop, and the Worker with the task that is measured on both.
+fn server_and_worker(root: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
+    measured::write_chain(root)?;
+    the_worker(root, &["examples/weather", measured::CHAIN])?;
+    server(root)
 }
 
 /// The functions as they are shipped, and the same for this machine with the benchmark's bot.

@@ -10,6 +10,7 @@
 pub mod benchmark;
 pub mod dependencies;
 pub mod lambda;
+pub mod measured;
 pub mod metadata;
 pub mod process;
 pub mod soak;

@@ -20,7 +20,7 @@ Usage: cargo xtask <command>
   bench          speed and memory beside a bare proxy; writes docs/benchmarks.md
   bench --quick  the same in two minutes, or with `--only PART` one part; nothing is written
   bench lambda   what the Lambda functions take and cost; writes docs/benchmarks-lambda.md
-  bench tasks    what a step of a task takes on a laptop; writes docs/benchmarks-tasks.md
+  bench tasks    what a step of a task takes; writes docs/benchmarks-tasks.md
   bench workers  the same for the Worker in workerd; writes docs/benchmarks-workers.md
   soak lambda    a hundred kills of the Lambda functions while people talk to them
   soak workers   the same of workerd

@@ -1,29 +1,74 @@
 //! How much of a step is the scheduler's: a chain of steps, and the same messages to the same agents without a task.
 
 use anyhow::Result;
+use cota_testkit::services::workerd::Workerd;
+use xtask::measured::{AGENTS, CHAIN, STEPS, write_chain};
 
-use super::{TaskFolder, run};
+use super::run;
 use crate::load::http::HttpClient;
 use crate::measure::{chatting, median};
 use crate::plan::Plan;
-use crate::processes::{Cota, Store};
+use crate::processes::{Cota, Store, workspace};
 use crate::report::{Row, Section};
+use crate::workers;
 
-/// Steps of the chain, one after the other.
-const STEPS: usize = 200;
-/// Agents that take turns in it.
-const AGENTS: usize = 10;
-/// Milliseconds of a step that may be the scheduler's.
-const MOST_MS: f64 = 1.0;
+/// Where tasks run.
+#[derive(Clone, Copy)]
+enum Place {
+    Laptop(Store),
+    Workerd,
+}
+
+impl Place {
+    const ALL: [Self; 3] = [Self::Laptop(Store::Memory), Self::Laptop(Store::Sqlite), Self::Workerd];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Laptop(store) => store.name(),
+            Self::Workerd => "workerd",
+        }
+    }
+
+    /// Milliseconds of a step that may be the scheduler's.
+    fn most_ms(self) -> f64 {
+        match self {
+            Self::Laptop(_) => 1.0,
+            Self::Workerd => 15.0,
+        }
+    }
+
+    /// Starts whatever serves the chain there.
+    fn start(self, llm: &str) -> Result<Served> {
+        Ok(match self {
+            Self::Laptop(store) => Served::Laptop(Cota::start(store, &[workspace().join(CHAIN)], llm)?),
+            Self::Workerd => Served::Workerd(workers::cota("weather", llm)?),
+        })
+    }
+}
+
+/// What serves the chain until it is dropped.
+enum Served {
+    Laptop(Cota),
+    Workerd(Workerd),
+}
+
+impl Served {
+    fn address(&self) -> &str {
+        match self {
+            Self::Laptop(cota) => &cota.address,
+            Self::Workerd(workerd) => &workerd.address,
+        }
+    }
+}
 
 pub(super) fn measure(plan: &Plan) -> Result<Vec<Section>> {
+    write_chain(&workspace())?;
     let llm = chatting(0)?;
-    let folder = TaskFolder::new(AGENTS, &chain())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut rows = Vec::new();
-    for store in Store::ALL {
-        let cota = Cota::start(store, &[folder.path()], &llm.ready)?;
-        let mut client = runtime.block_on(HttpClient::connect(&cota.address))?;
+    for place in Place::ALL {
+        let served = place.start(&llm.ready)?;
+        let mut client = runtime.block_on(HttpClient::connect(served.address()))?;
         let (mut steps, mut turns) = (Vec::new(), Vec::new());
         // The first round warms up.
         for round in 0..=plan.rounds {
@@ -35,8 +80,8 @@ pub(super) fn measure(plan: &Plan) -> Result<Vec<Section>> {
         }
         let own: Vec<f64> = steps.iter().zip(&turns).map(|(step, turn)| step - turn).collect();
         let (step, turn, own) = (median(steps), median(turns), median(own));
-        let cells = vec![store.name().to_owned(), format!("{step:.2}"), format!("{turn:.2}"), format!("{own:.2}")];
-        rows.push(Row::with(cells, format!("at most {MOST_MS} ms"), own <= MOST_MS));
+        let cells = vec![place.name().to_owned(), format!("{step:.2}"), format!("{turn:.2}"), format!("{own:.2}")];
+        rows.push(Row::with(cells, format!("at most {} ms", place.most_ms()), own <= place.most_ms()));
     }
     Ok(vec![Section {
         title: "The scheduler's part of a step",
@@ -44,7 +89,7 @@ pub(super) fn measure(plan: &Plan) -> Result<Vec<Section>> {
             "A chain of {STEPS} steps by {AGENTS} agents in turns, whose model answers at once. The same messages are then sent to the same\n\
              agents over HTTP, without a task. What a step takes more is the scheduler's: its log, and passing results on."
         ),
-        head: vec!["store", "a step, ms", "its agent's turn alone, ms", "the scheduler's, ms"],
+        head: vec!["where", "a step, ms", "its agent's turn alone, ms", "the scheduler's, ms"],
         rows,
     }])
 }
@@ -60,12 +105,4 @@ async fn one_round(client: &mut HttpClient, round: usize) -> Result<(f64, f64)> 
         took.extend(run::ask(client, &format!("measured/a{agent}"), &format!("alone-{round}"), &texts).await?);
     }
     Ok((step, took.iter().sum::<f64>() / took.len() as f64))
-}
-
-fn chain() -> String {
-    let step = |n: usize| {
-        let after = if n == 0 { String::new() } else { format!(", dependencies: [s{}]", n - 1) };
-        format!("  - {{name: s{n}, agent: a{}, startquery: say {n}{after}}}\n", n % AGENTS)
-    };
-    (0..STEPS).map(step).collect()
 }

@@ -7,8 +7,8 @@ use serde_json::{Value as Json, json};
 
 use crate::load::http::HttpClient;
 
-/// How often a running task is looked at.
-const LOOK: Duration = Duration::from_millis(5);
+/// How often a running task is looked at: seldom, as whoever looks reads its whole log beside it, and its times are its own.
+const LOOK: Duration = Duration::from_millis(200);
 /// Only catches a hang.
 const HANGS: Duration = Duration::from_secs(300);
 

@@ -46,7 +46,7 @@ fn wasm() -> PathBuf {
 }
 
 /// The Worker as it is deployed, with a bot whose model is at this address. It logs what goes wrong.
-fn cota(bot: &str, llm: &str) -> Result<Workerd> {
+pub(crate) fn cota(bot: &str, llm: &str) -> Result<Workerd> {
     cota_that_logs("warn", bot, llm)
 }
 
