@@ -201,7 +201,6 @@ mod tests {
             "router.lan",
             "redis",
             "x.home.arpa",
-            "１２７.0.0.1",
         ] {
             assert_eq!(check(host, Reach::Public), Err(Forbidden::Private), "{host}");
             assert_eq!(check(host, Reach::Named), Ok(()), "{host}");
@@ -260,10 +259,17 @@ mod tests {
             "[::ffff:8.8.8.8]",
             "[64:ff9b::8.8.8.8]",
             "[2002:808:808::1]",
-            "münchen.example",
+            "xn--mnchen-3ya.example",
         ] {
             assert_eq!(check(host, Reach::Public), Ok(()), "{host}");
             assert_eq!(check(host, Reach::Named), Ok(()), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_ascii() {
+        for url in ["http://münchen.example/", "http://１２７.0.0.1/", "http://127。0。0。1/"] {
+            assert!(Url::parse(url).is_err(), "{url}");
         }
     }
 
