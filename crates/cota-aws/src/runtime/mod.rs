@@ -8,7 +8,8 @@
 //! The rest is as there. An environment has one invocation at a time. The invocation's id goes back with its answer, so that a
 //! stale one is refused. What Lambda refuses is logged, and the next event asked for. Where the API does not answer, the process
 //! ends, and Lambda starts another. So does a panic end it: the functions are built to abort. The trace's id alone is left out of
-//! the environment: no client in here reads it there, and a process with threads cannot safely set its variables.
+//! the environment, as a process with threads cannot safely set its variables. The SDK for DynamoDB would look for it there; its
+//! requests go out without one.
 //!
 //! [documents]: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html#runtimes-custom-response-streaming
 

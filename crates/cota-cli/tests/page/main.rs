@@ -1,8 +1,7 @@
 //! The web page in a real browser: Debian's Chromium, driven by Playwright through Node, against the real `cota run`.
 //!
-//! Needs Node and npm. Chromium is looked for at `/usr/bin/chromium`, or where `COTA_CHROMIUM` says; on a Debian machine it is
-//! installed if the tests run as root. Screenshots go to `target/screenshots`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
+//! Needs Node and npm. Chromium is the one on the path, or where `COTA_CHROMIUM` says; on a Debian machine it is installed if the
+//! tests run as root. Screenshots go to `target/screenshots`.
 
 use std::path::Path;
 use std::process::Command;
