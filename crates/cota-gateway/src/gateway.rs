@@ -87,6 +87,11 @@ impl Gateway {
         self.router_with(Router::new())
     }
 
+    /// The routes that this path may mean, for a gateway that answers one request: others are not made.
+    pub fn router_of(&self, path: &str) -> Router {
+        routes::router_of(path, self.clone())
+    }
+
     /// Every route, and the target's own: what has to be passed before a route is passed before these, too.
     pub fn router_with(&self, own: Router) -> Router {
         routes::router(self.clone(), own)

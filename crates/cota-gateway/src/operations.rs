@@ -13,7 +13,7 @@ use crate::gateway::Gateway;
 use crate::respond::{self, Refusal};
 use crate::{metrics as exposition, routes};
 
-/// The description of every route in [`routes::table`], and of itself.
+/// The description of every route in [`routes::TABLE`], and of itself.
 #[cfg(feature = "files")]
 const OPENAPI: &str = include_str!("openapi.json");
 
@@ -52,7 +52,7 @@ pub(crate) async fn document() -> Response {
 /// What there is to be had here, for somebody who comes with a browser.
 pub(crate) async fn welcome() -> Response {
     let mut text = String::from("This is a COTA server. Its routes, described at /openapi.json:\n\n");
-    for (path, _) in routes::table() {
+    for (path, _) in routes::TABLE {
         text.push_str(path);
         text.push('\n');
     }

@@ -1,8 +1,9 @@
 //! The way in: every HTTP request goes through the gateway's routes.
 
 use axum::body::Body;
+use http::{Request, Response};
 use tower_service::Service as _;
-use worker::{Context, Env, HttpRequest, event};
+use worker::{Context, Env, event, web_sys};
 
 use cota_gateway::{Access, problem, socketio, websocket};
 
@@ -14,27 +15,32 @@ use crate::platform;
 use crate::upgrade;
 
 #[event(fetch)]
-async fn fetch(request: HttpRequest, env: Env, _context: Context) -> worker::Result<http::Response<Body>> {
+async fn fetch(request: web_sys::Request, env: Env, _context: Context) -> worker::Result<web_sys::Response> {
     platform::begin(&env);
+    let request = platform::take(&request).await?;
+    platform::give(answer(request, &env).await?).await
+}
+
+async fn answer(request: Request<Body>, env: &Env) -> worker::Result<Response<Body>> {
     #[cfg(feature = "tried")]
     if request.uri().path().starts_with(crate::tried::PATH) {
-        return crate::tried::run(&env, request.uri().path()).await;
+        return crate::tried::run(env, request.uri().path()).await;
     }
     let host = request.uri().host().unwrap_or_default().to_owned();
-    let access = match ready(&env, &host) {
+    let access = match ready(env, &host) {
         Ok(access) => access,
         Err(error) => {
             tracing::error!(%error, "the deployment serves nobody");
             return Ok(problem(&error.problem()));
         }
     };
-    bots::current(&env).await;
-    let gateway = gateway(&env, access, Some(host))?;
+    bots::current(env).await;
+    let gateway = gateway(env, access, Some(host))?;
     match request.uri().path() {
-        websocket::PATH => upgrade::open(&gateway, &env, request.into_parts().0).await,
+        websocket::PATH => upgrade::open(&gateway, env, request.into_parts().0).await,
         socketio::PATH => crate::socketio::open(&gateway, request.into_parts().0).await,
-        _ => {
-            let Ok(response) = gateway.router().call(request).await;
+        path => {
+            let Ok(response) = gateway.router_of(path).call(request).await;
             Ok(response)
         }
     }

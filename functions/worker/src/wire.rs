@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use worker::{Request, Response};
+use worker::Request;
 
 use cota_core::event::{Event, InboxMessage};
 use cota_core::ids::{ConversationKey, MessageId, Position, SenderId, Seq};
 use cota_core::turn::Fragment;
 use cota_driver::host::{SendError, Sent, Update};
 use cota_driver::store::{Progress, StoreError};
+
+use crate::platform::{Answer, Content};
 
 /// A question to the object of a conversation. It brings the key along: an object knows only a hash of it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -137,10 +139,12 @@ pub(crate) async fn asked<T: DeserializeOwned>(request: &mut Request) -> worker:
     Ok(serde_json::from_slice(&request.bytes().await?)?)
 }
 
-/// What a response brings.
-pub(crate) async fn answered<T: DeserializeOwned>(response: &mut Response) -> Result<T, StoreError> {
-    let bytes = response.bytes().await.map_err(|error| StoreError::Unavailable(format!("an answer was cut off: {error}")))?;
-    serde_json::from_slice(&bytes).map_err(|error| StoreError::Corrupt(error.to_string()))
+/// What an answer brings. One that comes in lines is read by lines.
+pub(crate) fn answered<T: DeserializeOwned>(answer: Answer) -> Result<T, StoreError> {
+    match answer.content {
+        Content::Whole(bytes) => serde_json::from_slice(&bytes).map_err(|error| StoreError::Corrupt(error.to_string())),
+        Content::Pieces(_) => Err(StoreError::Corrupt("an object answered in lines".to_owned())),
+    }
 }
 
 impl From<Sent> for Acknowledged {

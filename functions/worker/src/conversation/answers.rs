@@ -3,16 +3,19 @@
 use std::convert::Infallible;
 
 use futures_util::stream::{self, StreamExt as _};
-use futures_util::{FutureExt as _, Stream};
+use futures_util::{FutureExt as _, Stream, select_biased};
 use serde::Serialize;
 use worker::{Response, ResponseBuilder};
 
-use cota_core::ids::{ConversationKey, SenderId, Seq};
-use cota_driver::host::{Conversations as _, Subscription};
+use cota_core::event::{Event, EventBody};
+use cota_core::ids::{ConversationKey, MessageId, SenderId, Seq};
+use cota_driver::host::{Conversations as _, Subscription, Update};
+use cota_driver::ports::Clock as _;
 use cota_driver::store::StoreError;
 
 use super::awake::Awake;
 use super::members::Member;
+use crate::platform::PlatformClock;
 use crate::wire::{Acknowledged, Ask, Call, Following, Joined, Line, News, Refused};
 
 /// Answers a call.
@@ -23,11 +26,15 @@ pub(super) async fn answer(awake: &Awake, call: Call) -> worker::Result<Response
         Ask::Send { message, follow } => {
             // Whoever follows hears of the message itself.
             let following = follow.map(|following| host.subscribe(&key, following.streams));
+            let id = message.message_id.clone();
             let sent = host.send(&key, message.into()).await.map(Acknowledged::from).map_err(Refused::from);
             let following = following.filter(|_| sent.is_ok());
-            lines(Line::Sent(sent), following)
+            match (following, follow) {
+                (Some(following), Some(Following { streams: false })) => finished(Line::Sent(sent), following, &id).await,
+                (following, _) => lines(encode(&Line::Sent(sent)), following),
+            }
         }
-        Ask::Follow(Following { streams }) => lines(Line::Following, Some(host.subscribe(&key, streams))),
+        Ask::Follow(Following { streams }) => lines(encode(&Line::Following), Some(host.subscribe(&key, streams))),
         Ask::Events { after, limit } => json(host.events(&key, after, limit).await),
         Ask::State => json(host.state(&key).await),
         Ask::Unanswered => json(host.unanswered(&key).await),
@@ -62,9 +69,40 @@ fn json(answer: Result<impl Serialize, StoreError>) -> worker::Result<Response> 
 /// The type of an answer that goes on, by which js/panics.js knows it.
 const LINES: &str = "application/x-ndjson";
 
-/// A first line, and what is new behind it.
-fn lines(first: Line, following: Option<Subscription>) -> worker::Result<Response> {
-    let first = encode(&first);
+/// How long whoever does not want a reply piece by piece waits for its turn before hearing anything, in milliseconds.
+const PATIENCE_MS: u64 = 5_000;
+
+/// A first line, and all that is new until the message is answered, at once where that is soon: a body that comes in pieces costs
+/// the platform more than a turn's own work.
+async fn finished(first: Line, mut following: Subscription, id: &MessageId) -> worker::Result<Response> {
+    let mut bytes = encode(&first);
+    let mut patience = PlatformClock.sleep_until(PlatformClock.now().plus_ms(PATIENCE_MS)).fuse();
+    loop {
+        let update = select_biased! {
+            update = following.next().fuse() => update,
+            () = patience => return lines(bytes, Some(following)),
+        };
+        let Some(update) = update else { break };
+        bytes.extend(encode(&Line::News(News::from(&update))));
+        if answers(&update, id) {
+            break;
+        }
+    }
+    Response::from_bytes(bytes)
+}
+
+/// Whether this is the end of a turn that answers the message.
+fn answers(update: &Update, id: &MessageId) -> bool {
+    let is_end = |event: &Event| matches!(&event.body, EventBody::TurnEnd(end) if end.message_ids.contains(id));
+    match update {
+        Update::Durable(events) => events.iter().any(is_end),
+        Update::Forgotten => true,
+        Update::Accepted(_) | Update::Fragment(_) | Update::Missed => false,
+    }
+}
+
+/// The first lines, and what is new behind them.
+fn lines(first: Vec<u8>, following: Option<Subscription>) -> worker::Result<Response> {
     match following {
         None => Response::from_bytes(first),
         Some(subscription) => {

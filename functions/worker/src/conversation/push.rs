@@ -1,14 +1,14 @@
 //! Batches of what is new, and their way to a connection object.
 
 use futures_util::{FutureExt as _, StreamExt as _};
+use http::StatusCode;
 use worker::ObjectNamespace;
 
 use cota_core::ids::Timestamp;
 use cota_driver::host::Subscription;
 use cota_driver::ports::Clock as _;
 
-use crate::platform::PlatformClock;
-use crate::remote::post;
+use crate::platform::{PlatformClock, ask_object};
 use crate::wire::{News, Push};
 
 /// Between two pushes of pieces of a reply to one connection object, in milliseconds.
@@ -70,10 +70,10 @@ fn is_piece(news: &News) -> bool {
 /// Pushes a batch.
 pub(super) async fn push(connections: &ObjectNamespace, connection: &str, push: &Push) -> Told {
     let Ok(body) = serde_json::to_string(push) else { return Told::Unreachable };
-    match post(connections, connection, body).await {
-        Ok(response) => match response.status_code() {
-            200 => Told::Heard,
-            410 => Told::Gone,
+    match ask_object(connections, connection, &body).await {
+        Ok(answer) => match answer.status {
+            StatusCode::OK => Told::Heard,
+            StatusCode::GONE => Told::Gone,
             _ => Told::Unreachable,
         },
         Err(_) => Told::Unreachable,

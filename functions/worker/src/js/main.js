@@ -8,3 +8,9 @@ export default mortal(Worker);
 export const ConversationObject = mortal(objects.ConversationObject);
 export const ConnectionObject = mortal(objects.ConnectionObject);
 export const LedgerObject = mortal(objects.LedgerObject);
+
+/** What the script has woken goes on with the next step of the runtime. Its own function for that makes an object of each wake. */
+const settled = Promise.resolve();
+globalThis.queueMicrotask = (step) => {
+  settled.then(step);
+};

@@ -5,6 +5,7 @@ mod accounts;
 mod object;
 
 use async_trait::async_trait;
+use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -16,7 +17,7 @@ use cota_driver::ledger::{Ledger, Record};
 use cota_driver::store::StoreError;
 use cota_gateway::limits::Draw;
 
-use crate::remote::post;
+use crate::platform::ask_object;
 use crate::wire::answered;
 pub use object::LedgerObject;
 
@@ -71,11 +72,11 @@ impl RemoteLedger {
     async fn ask<T: DeserializeOwned>(&self, object: u8, now: Timestamp, ask: Ask) -> Result<T, StoreError> {
         let unavailable = |error: &dyn std::fmt::Display| StoreError::Unavailable(format!("the ledger cannot be reached: {error}"));
         let body = serde_json::to_string(&Call { now, ask }).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let mut response = post(&self.objects.0, &format!("{}-{object}", self.name), body).await.map_err(|error| unavailable(&error))?;
-        if response.status_code() != 200 {
-            return Err(unavailable(&response.status_code()));
+        let answer = ask_object(&self.objects.0, &format!("{}-{object}", self.name), &body).await.map_err(|error| unavailable(&error))?;
+        if answer.status != StatusCode::OK {
+            return Err(unavailable(&answer.status));
         }
-        answered(&mut response).await
+        answered(answer)
     }
 }
 

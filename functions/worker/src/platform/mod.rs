@@ -1,9 +1,10 @@
-//! The ports of the platform: its clock, its fetch, its randomness, its console.
+//! The ports of the platform: its clock, its fetch, its randomness, its console, and messages that come and go.
 
 mod chance;
 mod clock;
 mod http;
 mod log;
+mod messages;
 mod spawn;
 
 use tracing::level_filters::LevelFilter;
@@ -14,6 +15,7 @@ use crate::settings::setting;
 pub(crate) use chance::{PlatformChance, random_name};
 pub(crate) use clock::PlatformClock;
 pub(crate) use http::PlatformHttp;
+pub(crate) use messages::{Answer, Content, ask_object, give, take};
 pub(crate) use spawn::PlatformSpawn;
 
 /// Gets logging ready, once for each isolate.

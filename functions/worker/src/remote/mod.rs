@@ -33,7 +33,7 @@ use crate::effects::effects;
 use crate::platform::{PlatformClock, PlatformSpawn};
 use crate::wire::{Ask, Following, Line};
 use lines::Lines;
-pub(crate) use object::{Objects, post};
+pub(crate) use object::Objects;
 
 /// The conversations of a deployment, as one request reaches them.
 pub(crate) struct RemoteConversations {
@@ -119,7 +119,12 @@ impl RemoteConversations {
     async fn offer(&self, key: &ConversationKey, message: NewMessage) -> Result<Sent, SendError> {
         let follow = lock(&self.unopened).remove(key);
         let message = message.at_position(Position::default());
-        let mut lines = self.objects.lines(key, Ask::Send { message, follow }).await?;
+        let ask = || self.objects.lines(key, Ask::Send { message: message.clone(), follow });
+        let mut lines = match ask().await {
+            // The message may be durable already: only the same again tells, and is never taken twice.
+            Err(StoreError::Unavailable(_)) => ask().await?,
+            answered => answered?,
+        };
         match lines.next().await? {
             Some(Line::Sent(Ok(acknowledged))) => {
                 if let Some(following) = follow {

@@ -72,10 +72,9 @@ impl Database {
 
     fn exec(&self, sql: &str, values: Row) -> Result<SqlCursor, Fault> {
         let cursor = self.sql.exec(sql, values)?;
-        let rows = cursor.rows_written();
-        if rows > 0 {
+        if tracing::enabled!(tracing::Level::TRACE) {
             // What a turn costs is counted by this.
-            tracing::trace!(rows, "rows are written");
+            tracing::trace!(rows = cursor.rows_written(), "rows are written");
         }
         Ok(cursor)
     }
