@@ -14,7 +14,7 @@ pub(crate) enum Fault {
     Unwritable { what: &'static str, why: String },
     #[error("the lock of holder `{}` cannot be had ({why}): give each process a name of its own", .holder.0)]
     Holder { holder: Holder, why: String },
-    #[error("the database's thread has ended: open the store again")]
+    #[error("the database's connection has ended: open the store again")]
     Gone,
 }
 

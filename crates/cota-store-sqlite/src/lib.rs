@@ -5,8 +5,8 @@
 //! computers: the file and the locks beside it belong on a local disk. Several processes on one computer may share it.
 //!
 //! **Key decision: group commit.** A dedicated thread carries out whatever waits in one transaction and answers after it is
-//! durable, so the price of a commit is shared by all conversations that are busy at the moment. Reads have a thread and a
-//! connection of their own and see every write that was answered.
+//! durable, so the price of a commit is shared by all conversations that are busy at the moment. Where nothing waits, whoever asks
+//! carries it out without the thread. Reads have a thread and a connection of their own and see every write that was answered.
 //!
 //! A process holds an operating system's lock for each of its holders (`<file>.holders/`). A restart after a crash therefore
 //! knows at once that the holder before it is dead and takes its runs up without waiting for their leases.
@@ -40,7 +40,7 @@ use crate::checkpoint::Checkpointer;
 use crate::holders::Holders;
 use crate::open::Opened;
 use crate::operations::Encoded;
-use crate::queue::{Failpoints, Queue};
+use crate::queue::{Failpoints, Manner, Queue};
 use crate::rows::Rows;
 
 /// How conversations are kept.
@@ -91,9 +91,11 @@ impl SqliteStore {
         let Opened { mut writer, reader, mover, holders } = open::open(path, options)?;
         let no_thread = |error: std::io::Error| OpenError::Database { path: path.to_owned(), fault: error.to_string() };
         let checkpointer = Checkpointer::start(&mut writer, mover, checkpoint::PAGES).map_err(no_thread)?;
+        let writing = Manner { behavior: TransactionBehavior::Immediate, is_slow: options.durability == Durability::Full };
+        let reading = Manner { behavior: TransactionBehavior::Deferred, is_slow: false };
         Ok(Self {
-            writer: Queue::start("sqlite-writer", writer, TransactionBehavior::Immediate).map_err(no_thread)?,
-            reader: Queue::start("sqlite-reader", reader, TransactionBehavior::Deferred).map_err(no_thread)?,
+            writer: Queue::start("sqlite-writer", writer, writing).map_err(no_thread)?,
+            reader: Queue::start("sqlite-reader", reader, reading).map_err(no_thread)?,
             holders: Arc::new(holders),
             _checkpointer: checkpointer,
         })

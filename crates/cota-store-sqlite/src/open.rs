@@ -1,7 +1,6 @@
 //! Opening a database file: settings, schema and its migrations, the holder's lock.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use cota_driver::store::Holder;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior};
@@ -9,14 +8,12 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavio
 use crate::fault::Fault;
 use crate::holders::Holders;
 use crate::operations;
+use crate::queue::BUSY;
 use crate::rows::Rows;
 use crate::{Durability, Options};
 
 /// The schema's steps, oldest first. A released step is never changed; a change is a new step.
 const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
-
-/// How long a process waits for another one's transaction.
-const BUSY: Duration = Duration::from_secs(5);
 
 /// The size of a new file's pages. A turn's events are about as long, and every page that a turn touches is written whole: with
 /// SQLite's own 4096 a turn writes twice as many bytes.

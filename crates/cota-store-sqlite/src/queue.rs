@@ -1,12 +1,17 @@
-//! A thread with a connection of its own, and the queue of what it is to do: group commit.
+//! A connection, and the queue of what it is to do: group commit.
 //!
-//! Whatever waits runs in one transaction and is answered after its end, so a hundred conversations share the price of one
-//! commit. If anything fails the transaction is rolled back and each operation tried alone, so one that cannot be carried out
-//! spoils no other.
+//! Whatever waits runs in one transaction of the connection's thread and is answered after its end, so a hundred conversations
+//! share the price of one commit. If anything fails the transaction is rolled back and each operation tried alone, so one that
+//! cannot be carried out spoils no other. An operation that is asked while nothing else is has nobody to share with: its caller
+//! carries it out at once, which saves waking two threads.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use cota_driver::failpoint::failpoint;
 use futures_channel::oneshot;
@@ -17,6 +22,9 @@ use crate::fault::Fault;
 /// Most operations in one transaction: a bound on how long the first waits for the last.
 const BATCH: usize = 256;
 
+/// How long the thread waits for another process that is writing. A caller does not.
+pub(crate) const BUSY: Duration = Duration::from_secs(5);
+
 /// Where a crash test may end the process on behalf of an operation.
 pub(crate) struct Failpoints {
     /// Done, and not yet durable.
@@ -25,22 +33,42 @@ pub(crate) struct Failpoints {
     pub(crate) after: &'static str,
 }
 
-/// The thread and its queue. Dropping it waits until all that was asked is done.
+/// How a connection works.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner {
+    /// How its transactions begin.
+    pub(crate) behavior: TransactionBehavior,
+    /// Whether one may wait for the disk, which no caller should.
+    pub(crate) is_slow: bool,
+}
+
+/// The connection with its thread. Dropping it waits until all that was asked is done.
 pub(crate) struct Queue {
     tasks: Option<Sender<Box<dyn Task>>>,
     thread: Option<JoinHandle<()>>,
+    desk: Arc<Desk>,
+}
+
+/// Where operations are carried out, by the thread or by whoever asks.
+struct Desk {
+    connection: Mutex<Connection>,
+    manner: Manner,
+    /// Operations that are asked and not yet answered.
+    asked: AtomicUsize,
 }
 
 impl Queue {
-    /// Starts a thread of this name that works on `connection` in transactions of this behaviour.
-    pub(crate) fn start(name: &str, mut connection: Connection, behavior: TransactionBehavior) -> io::Result<Self> {
+    /// Starts a thread of this name.
+    pub(crate) fn start(name: &str, connection: Connection, manner: Manner) -> io::Result<Self> {
         let (tasks, waiting) = mpsc::channel();
+        let desk = Arc::new(Desk { connection: Mutex::new(connection), manner, asked: AtomicUsize::new(0) });
+        let of_thread = Arc::clone(&desk);
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            while let Some(batch) = next_batch(&waiting) {
-                carry_out(&mut connection, behavior, batch);
-            }
+            while let Some(batch) = next_batch(&waiting)
+                && of_thread.carry_out(batch)
+            {}
         })?;
-        Ok(Self { tasks: Some(tasks), thread: Some(thread) })
+        Ok(Self { tasks: Some(tasks), thread: Some(thread), desk })
     }
 
     /// Runs `work` in a transaction and answers once it is durable. It may run twice, the first time for nothing.
@@ -51,8 +79,10 @@ impl Queue {
     ) -> Result<T, Fault> {
         let (reply, answer) = oneshot::channel();
         let task = Job { work, failpoints, result: Err(Fault::Gone), reply };
-        let tasks = self.tasks.as_ref().ok_or(Fault::Gone)?;
-        tasks.send(Box::new(task)).map_err(|_| Fault::Gone)?;
+        if let Some(task) = self.desk.carry_out_alone(Box::new(task)) {
+            let tasks = self.tasks.as_ref().ok_or(Fault::Gone)?;
+            tasks.send(task).map_err(|_| Fault::Gone)?;
+        }
         answer.await.unwrap_or(Err(Fault::Gone))
     }
 }
@@ -63,6 +93,53 @@ impl Drop for Queue {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+impl Desk {
+    /// Carries an operation out at once if nothing else is asked; else, and where it fails, gives it back for the thread.
+    fn carry_out_alone(&self, task: Box<dyn Task>) -> Option<Box<dyn Task>> {
+        let is_alone = self.asked.fetch_add(1, Ordering::AcqRel) == 0 && !self.manner.is_slow;
+        let Some(mut db) = is_alone.then(|| self.connection.try_lock().ok()).flatten() else { return Some(task) };
+        // A panic leaves the connection locked for good, as that of the thread does: nobody knows what state it is in.
+        let carried_out = catch_unwind(AssertUnwindSafe(move || {
+            let mut batch = [task];
+            let done = db.busy_timeout(Duration::ZERO).map_err(Fault::from).and_then(|()| transaction(&mut db, self.manner, &mut batch));
+            let [task] = batch;
+            if done.is_err() {
+                return Some(task);
+            }
+            drop(db);
+            self.answer(task);
+            None
+        }));
+        carried_out.unwrap_or(None)
+    }
+
+    /// Carries a batch out, unless the connection can be used no more.
+    fn carry_out(&self, mut batch: Vec<Box<dyn Task>>) -> bool {
+        let Ok(mut db) = self.connection.lock() else { return false };
+        let done = db.busy_timeout(BUSY).map_err(Fault::from).and_then(|()| transaction(&mut db, self.manner, &mut batch));
+        if let Err(fault) = done {
+            match batch.as_mut_slice() {
+                [only] => only.fail(fault),
+                several => {
+                    for task in several {
+                        if let Err(fault) = transaction(&mut db, self.manner, std::slice::from_mut(task)) {
+                            task.fail(fault);
+                        }
+                    }
+                }
+            }
+        }
+        drop(db);
+        batch.into_iter().for_each(|task| self.answer(task));
+        true
+    }
+
+    fn answer(&self, task: Box<dyn Task>) {
+        self.asked.fetch_sub(1, Ordering::AcqRel);
+        task.answer();
     }
 }
 
@@ -107,24 +184,8 @@ fn next_batch(waiting: &Receiver<Box<dyn Task>>) -> Option<Vec<Box<dyn Task>>> {
     Some(batch)
 }
 
-fn carry_out(db: &mut Connection, behavior: TransactionBehavior, mut batch: Vec<Box<dyn Task>>) {
-    if let Err(fault) = transaction(db, behavior, &mut batch) {
-        match batch.as_mut_slice() {
-            [only] => only.fail(fault),
-            several => {
-                for task in several {
-                    if let Err(fault) = transaction(db, behavior, std::slice::from_mut(task)) {
-                        task.fail(fault);
-                    }
-                }
-            }
-        }
-    }
-    batch.into_iter().for_each(Task::answer);
-}
-
-fn transaction(db: &mut Connection, behavior: TransactionBehavior, batch: &mut [Box<dyn Task>]) -> Result<(), Fault> {
-    let transaction = db.transaction_with_behavior(behavior)?;
+fn transaction(db: &mut Connection, manner: Manner, batch: &mut [Box<dyn Task>]) -> Result<(), Fault> {
+    let transaction = db.transaction_with_behavior(manner.behavior)?;
     for task in batch.iter_mut() {
         task.run(&transaction)?;
         failpoint("middle-of-batch");
@@ -147,10 +208,56 @@ mod tests {
 
     const NOWHERE: Failpoints = Failpoints { before: "", after: "" };
 
-    fn queue() -> Queue {
+    const QUICK: Manner = Manner { behavior: TransactionBehavior::Immediate, is_slow: false };
+    const SLOW: Manner = Manner { is_slow: true, ..QUICK };
+
+    fn queue(manner: Manner) -> Queue {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch("CREATE TABLE word (word TEXT NOT NULL)").unwrap();
-        Queue::start("test", db, TransactionBehavior::Immediate).unwrap()
+        Queue::start("test", db, manner).unwrap()
+    }
+
+    /// The name of the thread that carries out what is asked.
+    async fn thread(queue: &Queue) -> Option<String> {
+        queue.run(&NOWHERE, |_| Ok(std::thread::current().name().map(str::to_owned))).await.unwrap()
+    }
+
+    #[test]
+    fn who_asks_alone_carries_it_out_unless_the_disk_is_waited_for() {
+        let here = std::thread::current().name().map(str::to_owned);
+        assert_eq!(block_on(thread(&queue(QUICK))), here);
+        assert_eq!(block_on(thread(&queue(SLOW))).as_deref(), Some("test"));
+    }
+
+    #[test]
+    fn who_asks_while_something_waits_leaves_it_to_the_thread() {
+        let queue = queue(QUICK);
+        let (release, released) = mpsc::channel::<()>();
+        let (begun, has_begun) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let first = queue.run(&NOWHERE, move |_| {
+                let _ = begun.send(());
+                let _ = released.recv();
+                Ok(())
+            });
+            scope.spawn(|| block_on(first).unwrap());
+            has_begun.recv().unwrap();
+            let second = thread(&queue);
+            assert_eq!(block_on(async { join(second, async { drop(release) }).await.0 }).as_deref(), Some("test"));
+        });
+        let here = std::thread::current().name().map(str::to_owned);
+        assert_eq!(block_on(thread(&queue)), here, "nothing waits any more");
+    }
+
+    #[test]
+    fn a_caller_waits_for_no_other_process() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let other = Connection::open(file.path()).unwrap();
+        other.execute_batch("CREATE TABLE word (word TEXT NOT NULL); BEGIN IMMEDIATE").unwrap();
+        let queue = Queue::start("test", Connection::open(file.path()).unwrap(), QUICK).unwrap();
+        let asked = thread(&queue);
+        let (carried_out, ()) = block_on(join(asked, async { other.execute_batch("COMMIT").unwrap() }));
+        assert_eq!(carried_out.as_deref(), Some("test"));
     }
 
     /// Writes a word and counts how often it is asked to.
@@ -173,7 +280,7 @@ mod tests {
 
     #[test]
     fn one_that_fails_is_rolled_back_and_spoils_no_other() {
-        let queue = queue();
+        let queue = queue(SLOW);
         let (release, released) = mpsc::channel::<()>();
         let (begun, has_begun) = oneshot::channel();
         let mut begun = Some(begun);
@@ -204,12 +311,14 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_thread_is_told_to_whoever_asks() {
-        let queue = queue();
-        let died = block_on(queue.run(&NOWHERE, |_| -> Result<(), Fault> { panic!("a bug") }));
-        assert!(matches!(died, Err(Fault::Gone)), "{died:?}");
-        let asked = block_on(queue.run(&NOWHERE, |_| Ok(())));
-        assert!(matches!(asked, Err(Fault::Gone)), "{asked:?}");
+    fn after_a_panic_whoever_asks_is_told() {
+        for manner in [QUICK, SLOW] {
+            let queue = queue(manner);
+            let died = block_on(queue.run(&NOWHERE, |_| -> Result<(), Fault> { panic!("a bug") }));
+            assert!(matches!(died, Err(Fault::Gone)), "{died:?}");
+            let asked = block_on(queue.run(&NOWHERE, |_| Ok(())));
+            assert!(matches!(asked, Err(Fault::Gone)), "{asked:?}");
+        }
     }
 
     #[test]
@@ -217,7 +326,7 @@ mod tests {
         let path = tempfile::NamedTempFile::new().unwrap();
         let db = Connection::open(path.path()).unwrap();
         db.execute_batch("CREATE TABLE word (word TEXT NOT NULL)").unwrap();
-        let queue = Queue::start("test", db, TransactionBehavior::Immediate).unwrap();
+        let queue = Queue::start("test", db, SLOW).unwrap();
         let runs = Arc::new(AtomicU32::new(0));
         for _ in 0..100 {
             let mut asked = Box::pin(queue.run(&NOWHERE, write(Some("word"), &runs)));
