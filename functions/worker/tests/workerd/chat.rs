@@ -1,5 +1,7 @@
 //! A conversation with an example bot, and what lasts of it.
 
+use std::time::Duration;
+
 use cota_testkit::llm_server::{Settings, scripts};
 use serde_json::json;
 
@@ -18,6 +20,18 @@ fn the_weather_bot_answers_and_remembers_after_a_restart() {
         assert_eq!(Record::read(&workerd.address, "hello").await, record);
         let again = workerd.say("hello", &json!({"text": "what is the weather in Oslo tomorrow?", "message_id": "m1"})).await;
         assert_eq!(again.json(), answer.json(), "a repeat gets the recorded answer");
+    });
+}
+
+/// An object that has waited for a turn's end for five seconds tells the rest as it comes.
+#[test]
+fn a_turn_that_outlasts_the_patience_of_its_object_is_answered_as_any_other() {
+    support::run(async {
+        let llm = model(Settings::new(scripts::chat()).latency(Duration::from_millis(2_800))).await;
+        let workerd = Workerd::start("chat", &llm.apibase()).await;
+        let answer = workerd.say("slow", &json!({"text": "this is #m1", "message_id": "m1"})).await;
+        assert_eq!(answer.replies(), ["It is #m1."], "{answer:?}");
+        assert_eq!(llm.count(), 2, "no call is made twice");
     });
 }
 
