@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use cota_core::gather::gather;
+
 use crate::Bundle;
 #[cfg(feature = "yaml")]
 use crate::Files;
@@ -87,7 +89,7 @@ impl<'f> Parts<'f> {
             Self::Folder(files) => crate::folder::trees(files, report),
             Self::Bundle(files) => {
                 let paths = files.keys().filter(|path| files::is_part(path));
-                let trees: Trees = paths.filter_map(|path| Some((path.clone(), self.tree(path, path, report)?))).collect();
+                let trees: Trees = gather(paths.filter_map(|path| Some((path.clone(), self.tree(path, path, report)?))));
                 if !trees.contains_key(files::AGENT) {
                     let file = report.sources.add(files::AGENT, None);
                     report.add(&codes::MISSING_FILE, Span::of_file(file), || say("the bundle has no agent.yml"));
@@ -99,5 +101,5 @@ impl<'f> Parts<'f> {
 }
 
 fn below<T: Clone>(files: &BTreeMap<String, T>, prefix: &str) -> BTreeMap<String, T> {
-    files.iter().filter_map(|(path, file)| Some((path.strip_prefix(prefix)?.to_owned(), file.clone()))).collect()
+    gather(files.iter().filter_map(|(path, file)| Some((path.strip_prefix(prefix)?.to_owned(), file.clone()))))
 }

@@ -99,9 +99,10 @@ impl Report<'_> {
                 diagnostic
             })
             .collect();
-        all.sort_by(|a, b| (&a.file, a.line, a.column, a.severity, a.code).cmp(&(&b.file, b.line, b.column, b.severity, b.code)));
+        let place = |of: &Diagnostic| (of.line, of.column, of.severity, of.code);
+        all.sort_unstable_by(|a, b| a.file.cmp(&b.file).then_with(|| place(a).cmp(&place(b))).then_with(|| a.message.cmp(&b.message)));
         let mut beyond: Vec<_> = counts.into_values().filter(|(_, _, count)| *count > MOST_PER_CODE).collect();
-        beyond.sort_by_key(|(code, _, _)| code.name);
+        beyond.sort_unstable_by_key(|(code, _, _)| code.name);
         all.extend(beyond.into_iter().map(|(code, span, count)| Diagnostic {
             severity: code.severity,
             code: code.name,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use cota_core::bot::{Bot, BotSource, LlmKind, Mode, OnBusy, Settings as BotSettings};
+use cota_core::gather::gather;
 use cota_core::ids::{BotDigest, BotName};
 use cota_core::limits;
 use cota_core::task::plan::Test;
@@ -155,12 +156,12 @@ fn agent_of_task(parts: &Parts<'_>, agent: &str, env: &dyn Fn(&str) -> Option<St
 
 /// The names of the folders in agents/.
 fn agent_folders(parts: &Parts<'_>) -> BTreeSet<String> {
-    parts.paths().filter_map(|path| path.strip_prefix(files::AGENTS)?.split_once('/')).map(|(name, _)| name.to_owned()).collect()
+    gather(parts.paths().filter_map(|path| path.strip_prefix(files::AGENTS)?.split_once('/')).map(|(name, _)| name.to_owned()))
 }
 
 fn own_trees<'t>(parts: &'t Parts<'_>, report: &mut Report<'t>) -> Trees {
     let paths = parts.paths().filter(|path| files::is_part_of_task(path));
-    paths.filter_map(|path| Some((path.to_owned(), parts.tree(path, path, report)?))).collect()
+    gather(paths.filter_map(|path| Some((path.to_owned(), parts.tree(path, path, report)?))))
 }
 
 /// The diagnostics of an agent, with their files as they are reached from the task's folder.

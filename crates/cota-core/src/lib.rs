@@ -13,7 +13,7 @@
 //! - [`turn`]: the machine that ties them together.
 //! - [`task`]: several agents on one job, as a machine of the same kind.
 //! - [`bot`]: what an author wrote, compiled.
-//! - [`event`]: the record. [`limits`]: every limit. [`ids`]: every name.
+//! - [`event`]: the record. [`limits`]: every limit. [`ids`]: every name. [`mod@gather`]: small maps and sets.
 
 pub mod answer;
 pub mod bot;
@@ -21,6 +21,7 @@ pub mod dpl;
 pub mod event;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod gather;
 pub mod ids;
 pub mod limits;
 pub mod machine;

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::{Prediction, reach};
 use crate::bot::{Bot, BotSource, DialogueStep, Executor, Policy, SELECTOR, USER_UTTER};
 use crate::event::ActionRecord;
+use crate::gather::gather;
 use crate::tracker::{Tracker, result_text};
 
 /// The result that stands for any which `output` does not name.
@@ -64,7 +65,7 @@ impl Rules {
         }
         let executors: HashMap<&str, &Executor> =
             source.actions.iter().filter_map(|action| Some((action.name.as_str(), action.form()?.executor.as_ref()?))).collect();
-        let known: BTreeSet<&str> = source.actions.iter().map(|action| action.name.as_str()).collect();
+        let known: BTreeSet<&str> = gather(source.actions.iter().map(|action| action.name.as_str()));
         let mut steps = HashMap::new();
         for (rule, dialogue) in source.rules.iter().enumerate() {
             let mut node = 0;
@@ -90,7 +91,7 @@ impl Rules {
 
     /// The node that a step leads to, made where no rule before had the same step there.
     fn follow(&mut self, node: Node, parts: Vec<Option<String>>, steps: &mut HashMap<(Node, BTreeSet<Option<PartId>>), Node>) -> Node {
-        let parts: BTreeSet<Option<PartId>> = parts.into_iter().map(|part| part.map(|part| self.intern(part))).collect();
+        let parts: BTreeSet<Option<PartId>> = gather(parts.into_iter().map(|part| part.map(|part| self.intern(part))));
         let fresh = self.nodes.len();
         let target = *steps.entry((node, parts.clone())).or_insert(fresh);
         if target == fresh {

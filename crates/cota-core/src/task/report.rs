@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::board::{Board, Step, StepState};
 use super::event::{Ending, Skip, Spent};
+use crate::gather::gather;
 use crate::ids::{ConversationId, Timestamp};
 
 /// Where a task stands, in one answer.
@@ -157,7 +158,7 @@ impl Board {
         }
         let is_planned_whole = self.steps.iter().any(|step| !step.planned.dependencies.is_empty());
         let awaited: std::collections::BTreeSet<usize> =
-            self.steps.iter().flat_map(|step| step.planned.dependencies.iter().copied()).collect();
+            gather(self.steps.iter().flat_map(|step| step.planned.dependencies.iter().copied()));
         let said = |step: &&Step| matches!(step.state, StepState::Done) && !step.result.is_empty();
         let last = self.transcript.last().and_then(|place| self.steps.get(*place)).map(|step| step.result.clone());
         if !is_planned_whole && self.steps.iter().all(|step| step.planned.source.startquery.is_none()) {

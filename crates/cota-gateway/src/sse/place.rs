@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use cota_core::gather::gather;
 use cota_core::ids::{ConversationId, Seq};
 
 /// Sessions that an id may name: as many as one stream may be in.
@@ -30,7 +31,7 @@ impl Places {
             let session = ConversationId::new(rest.get(1..)?).ok()?;
             Some((session, place))
         };
-        Self(id.split(' ').filter_map(place).take(MOST).collect())
+        Self(gather(id.split(' ').filter_map(place).take(MOST)))
     }
 
     /// Notes that a session was shown up to a place.

@@ -45,9 +45,10 @@ fn served(env: &Env) -> &'static Served {
 
 fn open(env: &Env) -> Served {
     let BuiltIn { mut bots, tasks } = bundled::load(env);
-    if let Some(name) = setting(env, "COTA_DEFAULT_BOT") {
-        // A stable sort keeps the others in the order of the build.
-        bots.sort_by_key(|bot| bot.name.as_str() != name);
+    let default = setting(env, "COTA_DEFAULT_BOT");
+    if let Some(place) = default.and_then(|name| bots.iter().position(|bot| bot.name.as_str() == name)) {
+        let bot = bots.remove(place);
+        bots.insert(0, bot);
     }
     let variables = SendWrapper(env.clone());
     let load = move |bundle| bundled::read(bundle, &variables);

@@ -103,7 +103,7 @@ impl Ledger for RemoteLedger {
             let found: Vec<(String, Kept)> = SendFuture::new(self.ask(object, now, Ask::List { prefix: prefix.to_owned() })).await?;
             all.extend(found.into_iter().map(|(name, kept)| (name, kept.into())));
         }
-        all.sort_by(|(one, _): &(String, Record), (other, _)| one.cmp(other));
+        all.sort_unstable_by(|(one, _): &(String, Record), (other, _)| one.cmp(other));
         Ok(all)
     }
 }
