@@ -1,28 +1,29 @@
-//! A connection, and what it is to do: group commit.
+//! A connection, and the queue of what it is to do: group commit.
 //!
-//! Whatever waits runs in one transaction and is answered after its end, so a hundred conversations share the price of one commit.
-//! If anything fails the transaction is rolled back and each operation tried alone, so one that cannot be carried out spoils no
-//! other. Whoever asks carries out what waits, unless somebody is at it already, who then does it next: to wake another thread
-//! costs more than a small transaction. Only where more comes than a caller should do for others a thread goes on with it.
+//! Whatever waits runs in one transaction of the connection's thread and is answered after its end, so a hundred conversations
+//! share the price of one commit. If anything fails the transaction is rolled back and each operation tried alone, so one that
+//! cannot be carried out spoils no other. Where operations come one after the other there is nobody to share with: whoever asks
+//! carries it out at once, which saves waking two threads. Once two meet, the next are the thread's.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use cota_driver::failpoint::failpoint;
 use futures_channel::oneshot;
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
 use crate::fault::Fault;
 
 /// Most operations in one transaction: a bound on how long the first waits for the last.
 const BATCH: usize = 256;
 
-/// Transactions that a caller carries out: its own, and those of others who came meanwhile.
-const COURTESY: usize = 2;
+/// Operations that go to the thread after two have met: who met once meets again.
+const CROWD: usize = 256;
 
 /// How long the thread waits for another process that is writing. A caller does not.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
@@ -44,32 +45,35 @@ pub(crate) struct Manner {
     pub(crate) is_slow: bool,
 }
 
-/// The connection and its thread. Dropping it waits until all that was asked is done.
+/// The connection with its thread. Dropping it waits until all that was asked is done.
 pub(crate) struct Queue {
-    desk: Arc<Desk>,
+    tasks: Option<Sender<Box<dyn Task>>>,
     thread: Option<JoinHandle<()>>,
+    desk: Arc<Desk>,
 }
 
-/// Where operations wait, and are carried out.
+/// Where operations are carried out, by the thread or by whoever asks.
 struct Desk {
     connection: Mutex<Connection>,
     manner: Manner,
-    waiting: Mutex<Vec<Box<dyn Task>>>,
-    /// Whether nobody asks any more.
-    closing: AtomicBool,
+    /// Operations that are asked and not yet answered.
+    asked: AtomicUsize,
+    /// Operations that are still the thread's, where nobody meets any more.
+    crowd: AtomicUsize,
 }
 
 impl Queue {
     /// Starts a thread of this name.
     pub(crate) fn start(name: &str, connection: Connection, manner: Manner) -> io::Result<Self> {
-        let (connection, waiting, closing) = (Mutex::new(connection), Mutex::default(), AtomicBool::new(false));
-        let desk = Arc::new(Desk { connection, manner, waiting, closing });
+        let (tasks, waiting) = mpsc::channel();
+        let desk = Arc::new(Desk { connection: Mutex::new(connection), manner, asked: AtomicUsize::new(0), crowd: AtomicUsize::new(0) });
         let of_thread = Arc::clone(&desk);
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            // A panic has spoiled the connection; what waits is told so.
-            let _ = catch_unwind(AssertUnwindSafe(|| of_thread.serve())).inspect_err(|_| of_thread.give_up());
+            while let Some(batch) = next_batch(&waiting)
+                && of_thread.carry_out(batch)
+            {}
         })?;
-        Ok(Self { desk, thread: Some(thread) })
+        Ok(Self { tasks: Some(tasks), thread: Some(thread), desk })
     }
 
     /// Runs `work` in a transaction and answers once it is durable. It may run twice, the first time for nothing.
@@ -79,24 +83,18 @@ impl Queue {
         work: impl FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let (reply, answer) = oneshot::channel();
-        self.desk.waiting().push(Box::new(Job { work, failpoints, result: Err(Fault::Gone), reply }));
-        if !self.desk.help() {
-            self.wake();
+        let task = Job { work, failpoints, result: Err(Fault::Gone), reply };
+        if let Some(task) = self.desk.carry_out_alone(Box::new(task)) {
+            let tasks = self.tasks.as_ref().ok_or(Fault::Gone)?;
+            tasks.send(task).map_err(|_| Fault::Gone)?;
         }
         answer.await.unwrap_or(Err(Fault::Gone))
-    }
-
-    fn wake(&self) {
-        if let Some(thread) = &self.thread {
-            thread.thread().unpark();
-        }
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        self.desk.closing.store(true, Ordering::Release);
-        self.wake();
+        self.tasks = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -104,78 +102,61 @@ impl Drop for Queue {
 }
 
 impl Desk {
-    /// What a caller does: carries out what waits, unless somebody else is at it. Whether nothing is left for the thread.
-    fn help(&self) -> bool {
-        if self.manner.is_slow {
-            return self.is_spoiled();
+    /// Carries an operation out at once if it has met no other; else, and where it fails, gives it back for the thread.
+    fn carry_out_alone(&self, task: Box<dyn Task>) -> Option<Box<dyn Task>> {
+        if self.asked.fetch_add(1, Ordering::AcqRel) > 0 {
+            self.crowd.store(CROWD, Ordering::Relaxed);
         }
-        for _ in 0..COURTESY {
-            // Whoever is at it looks for what waits after giving the connection back, and the two fences order it: either that look
-            // finds what was put there before this one, or this finds the connection free.
-            fence(Ordering::SeqCst);
-            let Ok(mut db) = self.connection.try_lock() else {
-                self.is_spoiled();
-                return true;
-            };
-            let batch = self.next_batch();
-            // A panic while the connection is locked spoils it for good: nobody knows what state it is in.
-            let carried_out = catch_unwind(AssertUnwindSafe(move || carry_out(&mut db, self.manner, Duration::ZERO, batch)));
-            match carried_out {
-                Ok(Ok(done)) => done.into_iter().for_each(Task::answer),
-                Ok(Err(left)) => {
-                    self.waiting().splice(..0, left);
-                    return false;
-                }
-                Err(_) => return self.is_spoiled(),
+        let is_alone = self.crowd.load(Ordering::Relaxed) == 0 && !self.manner.is_slow;
+        let Some(mut db) = is_alone.then(|| self.connection.try_lock().ok()).flatten() else { return Some(task) };
+        // A panic leaves the connection locked for good, as that of the thread does: nobody knows what state it is in.
+        let carried_out = catch_unwind(AssertUnwindSafe(move || {
+            let mut batch = [task];
+            let done = db.busy_timeout(Duration::ZERO).map_err(Fault::from).and_then(|()| transaction(&mut db, self.manner, &mut batch));
+            let [task] = batch;
+            if done.is_err() {
+                return Some(task);
             }
-            fence(Ordering::SeqCst);
-            if self.waiting().is_empty() {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// What the thread does.
-    fn serve(&self) {
-        loop {
-            let Ok(mut db) = self.connection.lock() else { return self.give_up() };
-            let (Ok(batch) | Err(batch)) = carry_out(&mut db, self.manner, BUSY, self.next_batch());
             drop(db);
-            batch.into_iter().for_each(Task::answer);
-            fence(Ordering::SeqCst);
-            if self.waiting().is_empty() {
-                if self.closing.load(Ordering::Acquire) {
-                    return;
+            self.answer(task);
+            None
+        }));
+        carried_out.unwrap_or(None)
+    }
+
+    /// Carries a batch out, unless the connection can be used no more.
+    fn carry_out(&self, mut batch: Batch) -> bool {
+        let Ok(mut db) = self.connection.lock() else { return false };
+        match batch.len() {
+            1 => self.crowd.store(self.crowd.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed),
+            _ => self.crowd.store(CROWD, Ordering::Relaxed),
+        }
+        let done = db.busy_timeout(BUSY).map_err(Fault::from).and_then(|()| transaction(&mut db, self.manner, &mut batch));
+        if let Err(fault) = done {
+            match batch.as_mut_slice() {
+                [only] => only.fail(fault),
+                several => {
+                    for task in several {
+                        if let Err(fault) = transaction(&mut db, self.manner, std::slice::from_mut(task)) {
+                            task.fail(fault);
+                        }
+                    }
                 }
-                std::thread::park();
             }
         }
+        drop(db);
+        batch.into_iter().for_each(|task| self.answer(task));
+        true
     }
 
-    fn next_batch(&self) -> Vec<Box<dyn Task>> {
-        let mut waiting = self.waiting();
-        let next = waiting.len().min(BATCH);
-        waiting.drain(..next).collect()
-    }
-
-    /// Whether the connection can be used no more; then whoever waits is told.
-    fn is_spoiled(&self) -> bool {
-        let is_spoiled = self.connection.is_poisoned();
-        if is_spoiled {
-            self.give_up();
-        }
-        is_spoiled
-    }
-
-    fn give_up(&self) {
-        self.waiting().clear();
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Vec<Box<dyn Task>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn answer(&self, task: Box<dyn Task>) {
+        self.asked.fetch_sub(1, Ordering::AcqRel);
+        task.answer();
     }
 }
+
+/// Operations that are carried out together.
+type Batch = Vec<Box<dyn Task>>;
 
 /// An operation that waits for its transaction.
 trait Task: Send {
@@ -211,35 +192,11 @@ impl<T: Send, W: FnMut(&Connection) -> Result<T, Fault> + Send> Task for Job<T, 
     }
 }
 
-/// Carries a batch out, to be answered once nobody is kept from the connection any more. Without patience it is given back where
-/// another process is writing.
-fn carry_out(
-    db: &mut Connection,
-    manner: Manner,
-    patience: Duration,
-    mut batch: Vec<Box<dyn Task>>,
-) -> Result<Vec<Box<dyn Task>>, Vec<Box<dyn Task>>> {
-    if batch.is_empty() {
-        return Ok(batch);
-    }
-    let done = db.busy_timeout(patience).map_err(Fault::from).and_then(|()| transaction(db, manner, &mut batch));
-    match (done, batch.as_mut_slice()) {
-        (Ok(()), _) => {}
-        (Err(fault), _) if patience.is_zero() && is_busy(&fault) => return Err(batch),
-        (Err(fault), [only]) => only.fail(fault),
-        (Err(_), several) => {
-            for task in several {
-                if let Err(fault) = transaction(db, manner, std::slice::from_mut(task)) {
-                    task.fail(fault);
-                }
-            }
-        }
-    }
-    Ok(batch)
-}
-
-fn is_busy(fault: &Fault) -> bool {
-    matches!(fault, Fault::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
+/// All that waits, once something does. `None` when nobody can ask any more.
+fn next_batch(waiting: &Receiver<Box<dyn Task>>) -> Option<Batch> {
+    let mut batch = vec![waiting.recv().ok()?];
+    batch.extend(waiting.try_iter().take(BATCH - 1));
+    Some(batch)
 }
 
 fn transaction(db: &mut Connection, manner: Manner, batch: &mut [Box<dyn Task>]) -> Result<(), Fault> {
@@ -256,8 +213,8 @@ fn transaction(db: &mut Connection, manner: Manner, batch: &mut [Box<dyn Task>])
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU32;
-    use std::sync::mpsc;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use futures_executor::block_on;
     use futures_util::future::{join, join3};
@@ -288,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_at_it_does_what_comes_meanwhile() {
+    fn who_asks_while_something_waits_leaves_it_to_the_thread() {
         let queue = queue(QUICK);
         let (release, released) = mpsc::channel::<()>();
         let (begun, has_begun) = mpsc::channel();
@@ -298,23 +255,14 @@ mod tests {
                 let _ = released.recv();
                 Ok(())
             });
-            std::thread::Builder::new().name("first".to_owned()).spawn_scoped(scope, || block_on(first).unwrap()).unwrap();
+            scope.spawn(|| block_on(first).unwrap());
             has_begun.recv().unwrap();
             let second = thread(&queue);
-            assert_eq!(block_on(async { join(second, async { drop(release) }).await.0 }).as_deref(), Some("first"));
+            assert_eq!(block_on(async { join(second, async { drop(release) }).await.0 }).as_deref(), Some("test"));
         });
-    }
-
-    #[test]
-    fn nothing_is_left_waiting_however_many_ask() {
-        for manner in [QUICK, SLOW] {
-            let queue = queue(manner);
-            std::thread::scope(|scope| {
-                for _ in 0..4 {
-                    scope.spawn(|| (0..500).for_each(|_| drop(block_on(queue.run(&NOWHERE, |_| Ok(()))).unwrap())));
-                }
-            });
-        }
+        let here = std::thread::current().name().map(str::to_owned);
+        let asked = (0..2 * CROWD).position(|_| block_on(thread(&queue)) == here);
+        assert!(asked.is_some_and(|asked| asked > CROWD / 2), "{asked:?} operations until nobody is expected to meet any more");
     }
 
     #[test]
