@@ -15,6 +15,17 @@ const PROBLEM = {
   retry_after: 1,
 };
 
+/** As `cota_gateway` puts them on its answers. */
+const SECURITY = {
+  "x-content-type-options": "nosniff",
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "referrer-policy": "no-referrer",
+};
+
+/** This machine's own names. */
+const LOOPBACK = /^(.+\.)?localhost$|^127\.|^\[::1\]$/;
+
 /** Bodies that go on after the handler has answered. */
 const ENDLESS = ["text/event-stream", "application/x-ndjson"];
 
@@ -50,9 +61,26 @@ async function answered(call, otherwise) {
   }
 }
 
-function unavailable() {
-  const headers = { "content-type": "application/problem+json", "retry-after": String(PROBLEM.retry_after) };
+/** The 503, with the headers that every answer has. */
+function unavailable(request) {
+  const headers = new Headers(SECURITY);
+  headers.set("content-type", "application/problem+json");
+  headers.set("retry-after", String(PROBLEM.retry_after));
+  const origin = request.headers.get("origin");
+  if (origin && mayRead(origin, request, this.env)) {
+    headers.set("access-control-allow-origin", origin);
+    headers.set("access-control-expose-headers", "retry-after");
+    headers.set("vary", "origin");
+  }
   return new Response(JSON.stringify(PROBLEM), { status: PROBLEM.status, headers });
+}
+
+/** Whether a page of this origin may use the Worker: as the gateway decides it (cota_gateway::origin). */
+function mayRead(origin, request, env) {
+  if (!URL.canParse(origin)) return false;
+  const [page, own] = [new URL(origin), new URL(request.url)];
+  const names = String(env.COTA_ALLOW_HOSTS ?? "").split(",").map((name) => name.trim().toLowerCase());
+  return page.host === own.host || LOOPBACK.test(page.hostname) || [own.hostname, ...names].includes(page.hostname);
 }
 
 function fails() {
@@ -107,7 +135,7 @@ export function mortal(Base) {
     const handler = Base.prototype[name];
     if (!handler) continue;
     Mortal.prototype[name] = function (...given) {
-      const answer = answered(() => handler.apply(this, given), () => otherwise(...given));
+      const answer = answered(() => handler.apply(this, given), () => otherwise.apply(this, given));
       return name === "fetch" ? answer.then(mortalBody) : answer;
     };
   }

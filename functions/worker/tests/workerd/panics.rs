@@ -27,6 +27,7 @@ fn whoever_asks_an_object_that_panics_is_told_to_ask_again_while_another_streams
         socket.until(|frame| frame["type"] == "delta").await.unwrap();
         let refused = http::get(&workerd.address, "/tried/store/panic").await.unwrap();
         is_told_to_ask_again(&refused);
+        assert_eq!((refused.header("x-content-type-options"), refused.header("access-control-allow-origin")), (Some("nosniff"), None));
         assert!(workerd.logged().contains(LOGGED));
         let answer = socket.answer_to("m1").await.unwrap();
         assert_eq!(answer["text"], "It is #m1.", "{answer}");
@@ -58,6 +59,28 @@ fn whoever_waits_for_another_object_is_told_so_too_and_hears_the_answer_when_it_
         let answer = workerd.say("waits", &said).await;
         assert_eq!(answer.replies(), ["It is #m1."], "{answer:?}");
         assert_eq!(Record::read(&workerd.address, "waits").await.answered_in_order(), ["m1"]);
+    });
+}
+
+#[test]
+fn a_page_that_may_use_the_worker_may_read_why_it_is_to_ask_again() {
+    support::run(async {
+        let variables = [("COTA_TEST_LLM", support::NO_MODEL), ("COTA_DEFAULT_BOT", "weather"), ("COTA_ALLOW_HOSTS", "shop.example, b.example")];
+        let workerd = Workerd::start_with(&variables).await;
+        let own = format!("http://{}", workerd.address);
+        for (origin, may_read) in [
+            (own.as_str(), true),
+            ("https://shop.example", true),
+            ("http://localhost:3000", true),
+            ("https://evil.example", false),
+            ("http://localhost.evil.example", false),
+            ("null", false),
+        ] {
+            let header = format!("origin: {origin}");
+            let refused = http::exchange(&workerd.address, "GET", "/tried/store/panic", &[&header], b"").await.unwrap();
+            is_told_to_ask_again(&refused);
+            assert_eq!(refused.header("access-control-allow-origin"), Some(origin).filter(|_| may_read), "{refused:?}");
+        }
     });
 }
 
