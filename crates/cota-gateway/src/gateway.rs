@@ -13,7 +13,7 @@ use cota_protocol::problem::{Code, Problem};
 use crate::access::Access;
 use crate::limits::Limiter;
 use crate::routes;
-use crate::sse::Streams;
+use crate::sessions::{Here, Sessions};
 use crate::websocket::Rooms;
 
 /// How long a request waits for its turn where nobody says, in milliseconds: below the two minutes of common proxies.
@@ -36,12 +36,20 @@ pub struct Options {
     pub limiter: Arc<Limiter>,
     /// The header in which a proxy, that every request comes through, says from which address it came.
     pub address_header: Option<HeaderName>,
+    /// Where the sessions are that no socket of this process holds.
+    pub sessions: Arc<dyn Sessions>,
 }
 
 impl Options {
     /// The options of a process called `instance` that knows nobody and is reached by address.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, instance: impl Into<String>) -> Self {
+        Self::with_sessions(clock, instance, Arc::new(Here::default()))
+    }
+
+    /// The same, of a deployment whose sessions are elsewhere.
+    #[must_use]
+    pub fn with_sessions(clock: Arc<dyn Clock>, instance: impl Into<String>, sessions: Arc<dyn Sessions>) -> Self {
         Self {
             clock,
             access: Access::Off,
@@ -50,6 +58,7 @@ impl Options {
             hosts: Vec::new(),
             limiter: Limiter::none(),
             address_header: None,
+            sessions,
         }
     }
 }
@@ -63,7 +72,6 @@ struct Shared {
     options: Options,
     ids: MessageIds,
     rooms: Rooms,
-    streams: Streams,
     sockets: AtomicU64,
 }
 
@@ -72,14 +80,7 @@ impl Gateway {
     #[must_use]
     pub fn new(conversations: Arc<dyn Conversations>, options: Options) -> Self {
         let ids = MessageIds::new(&options.instance, options.clock.now());
-        Self(Arc::new(Shared {
-            conversations,
-            options,
-            ids,
-            rooms: Rooms::default(),
-            streams: Streams::default(),
-            sockets: AtomicU64::new(0),
-        }))
+        Self(Arc::new(Shared { conversations, options, ids, rooms: Rooms::default(), sockets: AtomicU64::new(0) }))
     }
 
     /// Every route but the WebSocket's upgrade, which each target does in its own way (see [`Gateway::open`]).
@@ -125,11 +126,6 @@ impl Gateway {
 
     pub(crate) fn rooms(&self) -> &Rooms {
         &self.0.rooms
-    }
-
-    /// The open event streams.
-    pub(crate) fn streams(&self) -> &Streams {
-        &self.0.streams
     }
 
     /// The open sockets.

@@ -12,7 +12,8 @@
 //! - [`limits`]: how much anybody may have. [`ClientAddress`]: from where a request comes.
 //! - [`Access`]: who a caller is. [`identity`]: how it proves that. [`origin`]: which pages may open a socket.
 //! - [`websocket`]: COTA's frames over any socket. [`socketio`]: the same as events, and Rasa's.
-//! - Inside, a module for each channel: `conversations`, `rasa`, `tracker_routes`, `openai`, `sse`. Those that answer a
+//! - [`sse`]: COTA's frames over requests and event streams. [`sessions`]: where its sessions are, and Socket.IO's.
+//! - Inside, a module for each other channel: `conversations`, `rasa`, `tracker_routes`, `openai`. Those that answer a
 //!   request with a turn send and wait in one place, `wait`; those that follow a conversation do so with `follow`.
 
 mod access;
@@ -35,8 +36,9 @@ mod request;
 mod respond;
 mod routes;
 mod send;
+pub mod sessions;
 pub mod socketio;
-mod sse;
+pub mod sse;
 mod tasks;
 mod tracker_routes;
 mod view;

@@ -12,6 +12,7 @@ use cota_gateway::{Access, Gateway, Options};
 use crate::limits::limiter;
 use crate::platform::{PlatformClock, random_name};
 use crate::remote::RemoteConversations;
+use crate::sessions::RemoteSessions;
 use crate::settings::setting;
 
 /// How long a request waits for its turn, in milliseconds: below the platform's patience with an idle connection.
@@ -33,7 +34,7 @@ pub(crate) fn gateway(env: &Env, access: Access, host: Option<String>) -> worker
         request_ms: REQUEST_MS,
         limiter: limiter(env)?,
         address_header: Some(ADDRESS),
-        ..Options::new(Arc::new(PlatformClock), instance()?)
+        ..Options::with_sessions(Arc::new(PlatformClock), instance()?, Arc::new(RemoteSessions::of(env)?))
     };
     Ok(Gateway::new(Arc::new(conversations), options))
 }

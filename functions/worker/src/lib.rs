@@ -10,7 +10,7 @@
 //! - `entry`: requests to the routes. `gateway`: what those pass, and frames on sockets. `remote`: conversations as a request
 //!   reaches them. `wire`: what objects ask of each other.
 //! - `conversation`: the object of a conversation. `store`: the store contract on the object's database, and its timers.
-//! - `connection`: the object of a sender's sockets. `ledger`: the objects of small records.
+//! - `connection`: the object of a sender's sockets. `sessions`: how event streams and Socket.IO speak through it. `ledger`: the objects of small records.
 //! - `bots`: where bots come from. `access`: who a caller is. `limits`: how much it may have.
 //! - `platform`: the ports. `settings`: variables and secrets.
 
@@ -25,6 +25,7 @@ mod ledger;
 mod limits;
 mod platform;
 mod remote;
+mod sessions;
 mod settings;
 mod socketio;
 mod store;

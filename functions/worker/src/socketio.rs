@@ -1,5 +1,5 @@
-//! Socket.IO over a WebSocket. The connection lives in the Worker itself, which costs nothing while it waits; a client whose
-//! connection ends with a deployment connects again, as clients do.
+//! Socket.IO over a WebSocket. The connection lives in the Worker itself, which costs nothing while it waits, and its session in
+//! the object of its sender; a client whose connection ends with a deployment connects again, as clients do.
 //!
 //! There is no polling: its requests would have to find one process again, and the platform promises none.
 

@@ -3,16 +3,14 @@
 use axum::body::Body;
 use http::request::Parts;
 use http::{Response, StatusCode, header};
-use worker::{Env, Headers, Request, RequestInit, WebSocket, WebSocketPair};
+use worker::{Env, Headers, ObjectNamespace, Request, RequestInit, WebSocket, WebSocketPair};
 
 use cota_gateway::websocket::MISSING_SENDER;
-use cota_gateway::{Gateway, Identity, problem};
+use cota_gateway::{Gateway, problem};
 use cota_protocol::problem::{Code, Problem};
 
-use crate::connection::{VISITOR, Visitor};
+use crate::connection::{CONNECTIONS, Channel, VISITOR, Visitor};
 
-/// The binding of the connections' objects in wrangler.toml.
-const CONNECTIONS: &str = "CONNECTIONS";
 /// Where an object accepts a socket. Nobody else reaches it.
 const ADDRESS: &str = "https://object/socket";
 
@@ -25,7 +23,7 @@ pub(crate) async fn open(gateway: &Gateway, env: &Env, mut parts: Parts) -> work
         return Ok(problem(&refused));
     }
     match gateway.visitor(&parts) {
-        Ok(Some((bot, Identity { owner, sender, scopes, address }))) => accept(env, &Visitor { bot, owner, sender, scopes, address }).await,
+        Ok(Some((bot, identity))) => accept(env, &Visitor::new(bot, identity, Channel::Socket)).await,
         Ok(None) => close(MISSING_SENDER, "name the sender in the address: /websocket?sender_id=YOU"),
         Err(refused) => Ok(problem(&refused)),
     }
@@ -38,17 +36,22 @@ pub(crate) fn asks_for_socket(parts: &Parts) -> bool {
 }
 
 async fn accept(env: &Env, visitor: &Visitor) -> worker::Result<Response<Body>> {
+    match connect(&env.durable_object(CONNECTIONS)?, visitor).await? {
+        Some(socket) => switched(socket),
+        None => Ok(problem(&Problem::new(Code::StoreUnavailable, "the socket could not be opened now; try again in a moment"))),
+    }
+}
+
+/// A socket to the object that has this visitor's, if it opens one now.
+pub(crate) async fn connect(connections: &ObjectNamespace, visitor: &Visitor) -> worker::Result<Option<WebSocket>> {
     let headers = Headers::new();
     headers.set("upgrade", "websocket")?;
     headers.set(VISITOR, &header_value(&serde_json::to_string(visitor)?))?;
     let mut init = RequestInit::new();
     init.with_headers(headers);
     let request = Request::new_with_init(ADDRESS, &init)?;
-    let response = env.durable_object(CONNECTIONS)?.get_by_name(&visitor.connection())?.fetch_with_request(request).await?;
-    match response.websocket() {
-        Some(socket) => switched(socket),
-        None => Ok(problem(&Problem::new(Code::StoreUnavailable, "the socket could not be opened now; try again in a moment"))),
-    }
+    let response = connections.get_by_name(&visitor.connection())?.fetch_with_request(request).await?;
+    Ok(response.websocket())
 }
 
 /// JSON in characters that a header may have.

@@ -3,6 +3,7 @@
 //! An answer that goes on comes as lines, one [`Line`] each. Whatever is read is read from bytes: a second kind of reader would
 //! have the reading of every type in the script twice.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -15,6 +16,7 @@ use cota_core::turn::Fragment;
 use cota_driver::host::{SendError, Sent, Update};
 use cota_driver::store::{Progress, StoreError};
 
+use crate::connection::Visitor;
 use crate::platform::{Answer, Content};
 
 /// A question to the object of a conversation. It brings the key along: an object knows only a hash of it.
@@ -58,11 +60,56 @@ pub(crate) struct Joined {
     pub(crate) users: Vec<SenderId>,
 }
 
-/// What a connection object is told: what is new in one conversation, in order.
+/// What a connection object is told by others than its sockets.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Notice {
+    /// Something is new in a conversation.
+    News(Push),
+    /// Its sender posts a frame. The answer is a frame: what it confirms, or an `error`; or nothing, where there is no event stream.
+    Posted { visitor: Visitor, frame: String },
+}
+
+/// What is new in one conversation, in order.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Push {
     pub(crate) key: ConversationKey,
     pub(crate) news: Vec<News>,
+}
+
+/// What a connection object tells the Worker on a socket, one text each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Relayed<'t> {
+    /// A frame for the client, and the id that it has as an event, if any.
+    Frame { id: &'t str, frame: &'t str },
+    /// What the Worker sent last is done; or the `error` frame that says why not.
+    Done(&'t str),
+    /// What the object does not say itself: the pong of the platform; or the error of js/panics.js. It is a frame, and nothing else
+    /// will be told of what the Worker sent last.
+    Instead(&'t str),
+}
+
+/// Stands where the id would, before what is [`Relayed::Done`].
+const DONE: &str = "!";
+
+impl<'t> Relayed<'t> {
+    pub(crate) fn read(text: &'t str) -> Self {
+        match text.split_once('\n') {
+            Some((DONE, refusal)) => Self::Done(refusal),
+            Some((id, frame)) => Self::Frame { id, frame },
+            None => Self::Instead(text),
+        }
+    }
+}
+
+impl fmt::Display for Relayed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frame { id, frame } => write!(f, "{id}\n{frame}"),
+            Self::Done(refusal) => write!(f, "{DONE}\n{refusal}"),
+            Self::Instead(frame) => f.write_str(frame),
+        }
+    }
 }
 
 /// How somebody follows.

@@ -14,6 +14,7 @@ mod promises {
 
     mod on_sqlite {
         cota_testkit::proofs!(super::Laptop::Sqlite);
+        cota_testkit::proofs!(rooms: super::Laptop::Sqlite);
     }
 
     mod on_upstash {

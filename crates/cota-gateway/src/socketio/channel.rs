@@ -1,16 +1,17 @@
 //! What the events mean: the session of COTA's frames, spoken to in two vocabularies.
 
+use futures_util::FutureExt as _;
 use futures_util::future::pending;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use cota_core::ids::{BotName, ConversationId, MessageId, SenderId};
 use cota_protocol::problem::{Code, Problem};
 use cota_protocol::socketio::{Answer, Arguments, ClientEvent, Saying, plain_server_event, server_event};
-use cota_protocol::websocket::{Actor, ClientFrame, FrameError, ImageFrame, JoinFrame, LeaveFrame, ServerFrame, TextFrame};
+use cota_protocol::websocket::{ClientFrame, FrameError, JoinFrame, LeaveFrame, TextFrame};
 
 use crate::access::{Caller, Identity};
 use crate::gateway::Gateway;
-use crate::websocket::Session;
+use crate::sessions::Talk;
 
 pub(super) struct Channel {
     gateway: Gateway,
@@ -18,7 +19,7 @@ pub(super) struct Channel {
     caller: Caller,
     name: String,
     /// There once it is settled who speaks.
-    talk: Option<Talk>,
+    talk: Option<Talking>,
     /// The conversation that was entered last.
     current: Option<ConversationId>,
     /// Whether the client speaks Rasa's words: it shows itself what its user says, and of what others say only the plain text.
@@ -30,8 +31,8 @@ pub(super) struct Channel {
 }
 
 /// A session, and whose it is.
-struct Talk {
-    session: Session,
+struct Talking {
+    session: Box<dyn Talk>,
     sender: SenderId,
 }
 
@@ -43,7 +44,7 @@ impl Channel {
     /// Does what an event says; the answer is for who asked for one.
     pub(super) async fn hear(&mut self, name: &str, arguments: Arguments) -> Result<Answer, FrameError> {
         match ClientEvent::decode(name, arguments)? {
-            ClientEvent::Login { user_id } => self.log_in(user_id),
+            ClientEvent::Login { user_id } => self.log_in(user_id).await,
             ClientEvent::Frame(frame) => self.obey(frame).await,
             ClientEvent::Leave { session_id } => {
                 let session_id =
@@ -55,8 +56,9 @@ impl Channel {
         }
     }
 
-    /// The next frame of the session; never one before it is settled who speaks. Dropping the future loses nothing.
-    pub(super) async fn next(&mut self) -> ServerFrame {
+    /// The next frame of the session, none once it is over; never one before it is settled who speaks. Dropping the future loses
+    /// nothing.
+    pub(super) async fn next(&mut self) -> Option<Map<String, Json>> {
         match &mut self.talk {
             Some(talk) => talk.session.next().await,
             None => pending().await,
@@ -64,35 +66,33 @@ impl Channel {
     }
 
     /// The next frame if there is one already.
-    pub(super) fn ready(&mut self) -> Option<ServerFrame> {
-        self.talk.as_mut()?.session.ready()
+    pub(super) fn ready(&mut self) -> Option<Map<String, Json>> {
+        self.next().now_or_never().flatten()
     }
 
     /// A frame of the session as an event, where it is one for this client.
-    pub(super) fn event(&mut self, frame: &ServerFrame) -> Option<(String, Json)> {
-        if let ServerFrame::JoinConfirm { session_id, .. } = frame
-            && self.requested.take_if(|requested| requested == session_id).is_some()
-        {
-            return Some(("session_confirm".to_owned(), session_id.as_str().into()));
-        }
-        if let ServerFrame::Text(message) | ServerFrame::Image(message) = frame
-            && message.sender == Actor::User
-            && self.shows_own
-            && self.is_own(&message.sender_id)
-        {
-            return None;
+    pub(super) fn event(&mut self, frame: Map<String, Json>) -> Option<(String, Json)> {
+        let text = |name| frame.get(name).and_then(Json::as_str);
+        match text("type") {
+            Some("join_confirm") => {
+                if let Some(requested) = self.requested.take_if(|requested| text("session_id") == Some(requested.as_str())) {
+                    return Some(("session_confirm".to_owned(), requested.as_str().into()));
+                }
+            }
+            Some("text" | "image") if self.shows_own && text("sender") == Some("user") && self.is_own(text("sender_id")) => return None,
+            Some(_) | None => {}
         }
         Some(if self.shows_own { plain_server_event(frame) } else { server_event(frame) })
     }
 
-    fn log_in(&mut self, user_id: Option<SenderId>) -> Result<Answer, FrameError> {
+    async fn log_in(&mut self, user_id: Option<SenderId>) -> Result<Answer, FrameError> {
         if let (Some(talk), Some(user_id)) = (&self.talk, &user_id)
             && talk.sender != *user_id
         {
             return Err(refused(Code::Forbidden, "this connection speaks for another user already; open another one"));
         }
         if self.talk.is_none() {
-            self.begin(user_id)?;
+            self.begin(user_id).await?;
         }
         Ok(Answer::Ok { message_id: None, session_id: None })
     }
@@ -120,10 +120,10 @@ impl Channel {
     async fn obey(&mut self, mut frame: ClientFrame) -> Result<Answer, FrameError> {
         let (session_id, message_id) = self.prepare(&mut frame)?;
         let is_leaving = matches!(frame, ClientFrame::Leave(_));
-        let sender = sender(&frame).cloned();
+        let sender = frame.sender_id().cloned();
         let talk = match &mut self.talk {
             Some(talk) => talk,
-            None => self.begin(sender)?,
+            None => self.begin(sender).await?,
         };
         talk.session.hear(frame).await?;
         if !is_leaving {
@@ -136,28 +136,21 @@ impl Channel {
 
     /// The frame's conversation and message. A message without an id is given one, so that the answer can name it.
     fn prepare(&self, frame: &mut ClientFrame) -> Result<(Option<ConversationId>, Option<MessageId>), FrameError> {
-        let (session_id, message_id) = match frame {
-            ClientFrame::Text(TextFrame { session_id, message_id, .. }) | ClientFrame::Image(ImageFrame { session_id, message_id, .. }) => {
-                (session_id, message_id)
-            }
-            ClientFrame::Join(JoinFrame { session_id, .. }) | ClientFrame::Leave(LeaveFrame { session_id, .. }) => {
-                return Ok((Some(session_id.clone()), None));
-            }
-            ClientFrame::Ping => return Ok((None, None)),
-        };
+        if let ClientFrame::Join(JoinFrame { session_id, .. }) | ClientFrame::Leave(LeaveFrame { session_id, .. }) = frame {
+            return Ok((Some(session_id.clone()), None));
+        }
+        let Some((session_id, message_id)) = frame.said() else { return Ok((None, None)) };
         let given = self.gateway.message_id(message_id.take()).map_err(of_problem)?;
         *message_id = Some(given.clone());
         Ok((Some(session_id.clone()), Some(given)))
     }
 
     /// Settles who speaks.
-    fn begin(&mut self, sender: Option<SenderId>) -> Result<&mut Talk, FrameError> {
+    async fn begin(&mut self, sender: Option<SenderId>) -> Result<&mut Talking, FrameError> {
         let identity: Identity = self.caller.clone().speaking_as(sender).map_err(of_problem)?;
         let sender = identity.sender.clone();
-        // The address' place is the connection's already.
-        let connected = self.gateway.limiter().connect(Some(&identity.owner), None).map_err(of_problem)?;
-        let session = Session::begin(self.gateway.clone(), self.bot.clone(), identity, connected);
-        Ok(self.talk.insert(Talk { session, sender }))
+        let begun = self.gateway.options().sessions.begin(&self.gateway, &self.bot, &identity).await;
+        Ok(self.talk.insert(Talking { session: begun.map_err(of_problem)?, sender }))
     }
 
     fn meant(&self, session_id: Option<ConversationId>) -> Option<ConversationId> {
@@ -169,18 +162,8 @@ impl Channel {
         ConversationId::new(format!("{}-{}", self.name, self.named)).map_err(|error| refused(Code::Internal, error.to_string()))
     }
 
-    fn is_own(&self, sender_id: &str) -> bool {
-        self.talk.as_ref().is_some_and(|talk| talk.sender.as_str() == sender_id)
-    }
-}
-
-fn sender(frame: &ClientFrame) -> Option<&SenderId> {
-    match frame {
-        ClientFrame::Join(frame) => frame.sender_id.as_ref(),
-        ClientFrame::Text(frame) => frame.sender_id.as_ref(),
-        ClientFrame::Image(frame) => frame.sender_id.as_ref(),
-        ClientFrame::Leave(frame) => frame.sender_id.as_ref(),
-        ClientFrame::Ping => None,
+    fn is_own(&self, sender_id: Option<&str>) -> bool {
+        self.talk.as_ref().is_some_and(|talk| Some(talk.sender.as_str()) == sender_id)
     }
 }
 

@@ -6,7 +6,6 @@ use cota_core::ids::{BotName, Timestamp};
 use cota_protocol::problem::Problem;
 use cota_protocol::socketio::engine::{Data, Transport};
 use cota_protocol::socketio::{AckId, Answer, Arguments, ClientEvent, Event, Namespace, RequestError, Session, Settings, server_event};
-use cota_protocol::websocket::ServerFrame;
 
 use super::channel::Channel;
 use crate::access::{Caller, Known};
@@ -115,7 +114,12 @@ impl Connection {
                 self.end_if_idle();
                 self.settle().await;
             }
-            Some(frame) => self.tell(frame),
+            Some(Some(frame)) => self.tell(frame),
+            Some(None) => {
+                tracing::debug!("a Socket.IO connection ends with its session; the client connects again");
+                self.engine.close();
+                self.settle().await;
+            }
         }
     }
 
@@ -129,12 +133,12 @@ impl Connection {
     }
 
     /// Emits a frame, and those that are ready behind it.
-    fn tell(&mut self, frame: ServerFrame) {
+    fn tell(&mut self, frame: Map<String, Json>) {
         self.said = self.gateway.now();
         let Some(channel) = &mut self.channel else { return };
         let mut next = Some(frame);
         while let Some(frame) = next {
-            if let Some((name, content)) = channel.event(&frame) {
+            if let Some((name, content)) = channel.event(frame) {
                 self.engine.emit(&Namespace::main(), name, vec![content].into());
             }
             next = if self.engine.has_room() { channel.ready() } else { None };
@@ -183,7 +187,7 @@ impl Connection {
             Ok(answer) => answer,
             Err(error) if ack.is_some() => Answer::refusal(error),
             Err(error) => {
-                let (_, content) = server_event(&error.answer());
+                let (_, content) = server_event(error.answer().fields());
                 return self.engine.emit(namespace, ClientEvent::error_event(name), vec![content].into());
             }
         };

@@ -5,6 +5,7 @@ use std::fmt;
 
 use cota_core::gather::gather;
 use cota_core::ids::{ConversationId, Seq};
+use cota_protocol::websocket::{ClientFrame, JoinFrame};
 
 /// Sessions that an id may name: as many as one stream may be in.
 const MOST: usize = 32;
@@ -13,13 +14,15 @@ const MOST: usize = 32;
 ///
 /// As text, each is its last place, `:` or, where its replies come piece by piece, `~`, and its name; spaces between them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Places(BTreeMap<ConversationId, Place>);
+pub struct Places(BTreeMap<ConversationId, Place>);
 
 /// How far one session was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) seq: Seq,
-    pub(super) streams: bool,
+pub struct Place {
+    /// The last event that was shown.
+    pub seq: Seq,
+    /// Whether replies come piece by piece.
+    pub streams: bool,
 }
 
 impl Places {
@@ -35,7 +38,7 @@ impl Places {
     }
 
     /// Notes that a session was shown up to a place.
-    pub(super) fn reach(&mut self, session: &ConversationId, place: Place) {
+    pub fn reach(&mut self, session: &ConversationId, place: Place) {
         self.0.insert(session.clone(), place);
     }
 
@@ -44,9 +47,12 @@ impl Places {
         self.0.remove(session);
     }
 
-    /// The sessions and how far each was shown.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&ConversationId, Place)> {
-        self.0.iter().map(|(session, place)| (session, *place))
+    /// The frames that join each session again, at its place.
+    pub fn joins(&self) -> impl Iterator<Item = ClientFrame> {
+        self.0.iter().map(|(session_id, place)| {
+            let (session_id, after) = (session_id.clone(), Some(place.seq));
+            ClientFrame::Join(JoinFrame { session_id, sender_id: None, stream: place.streams, after, token: None })
+        })
     }
 }
 

@@ -15,10 +15,10 @@ use crate::websocket::Session;
 
 /// Who reads a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Reader {
-    pub(super) bot: BotName,
-    pub(super) owner: Owner,
-    pub(super) sender: SenderId,
+pub(crate) struct Reader {
+    pub(crate) bot: BotName,
+    pub(crate) owner: Owner,
+    pub(crate) sender: SenderId,
 }
 
 /// The open streams. Each is kept alive by the answer that carries it.
@@ -26,7 +26,7 @@ pub(super) struct Reader {
 pub(crate) struct Streams(Mutex<HashMap<Reader, Vec<Weak<Stream>>>>);
 
 /// A stream's session, which the stream reads and requests write to.
-pub(super) struct Stream {
+pub(crate) struct Stream {
     session: AsyncMutex<Session>,
     /// Wakes the stream when a request has let go of the session.
     reading: AtomicWaker,
@@ -34,7 +34,7 @@ pub(super) struct Stream {
 
 /// The session of a stream, for a request. When the request lets go of it, the stream looks what is new; fields are dropped in
 /// their order.
-pub(super) struct Held<'s> {
+pub(crate) struct Held<'s> {
     session: AsyncMutexGuard<'s, Session>,
     _then: Wake<'s>,
 }
@@ -49,7 +49,7 @@ impl Drop for Wake<'_> {
 
 impl Reader {
     /// Whose session this is.
-    pub(super) fn of(session: &Session) -> Self {
+    pub(crate) fn of(session: &Session) -> Self {
         let identity = session.identity();
         Self { bot: session.bot().clone(), owner: identity.owner.clone(), sender: identity.sender.clone() }
     }
@@ -57,19 +57,19 @@ impl Reader {
 
 impl Streams {
     /// Puts a session where requests find it, as long as the stream lives.
-    pub(super) fn add(&self, reader: Reader, session: Session) -> Arc<Stream> {
+    pub(crate) fn add(&self, reader: Reader, session: Session) -> Arc<Stream> {
         let stream = Arc::new(Stream { session: AsyncMutex::new(session), reading: AtomicWaker::new() });
         self.lock().entry(reader).or_default().push(Arc::downgrade(&stream));
         stream
     }
 
     /// The streams of a reader.
-    pub(super) fn of(&self, reader: &Reader) -> Vec<Arc<Stream>> {
+    pub(crate) fn of(&self, reader: &Reader) -> Vec<Arc<Stream>> {
         self.lock().get(reader).into_iter().flatten().filter_map(Weak::upgrade).collect()
     }
 
     /// Forgets a stream that is over.
-    pub(super) fn remove(&self, reader: &Reader, stream: &Arc<Stream>) {
+    pub(crate) fn remove(&self, reader: &Reader, stream: &Arc<Stream>) {
         let mut streams = self.lock();
         if let Some(of_reader) = streams.get_mut(reader) {
             of_reader.retain(|other| other.as_ptr() != Arc::as_ptr(stream));
@@ -86,13 +86,13 @@ impl Streams {
 
 impl Stream {
     /// The session, for a request.
-    pub(super) async fn hold(&self) -> Held<'_> {
+    pub(crate) async fn hold(&self) -> Held<'_> {
         Held { session: self.session.lock().await, _then: Wake(&self.reading) }
     }
 
     /// The next frame, and the session as it is behind it. The session is held only while it is looked at, so that requests get
     /// hold of it however slowly the stream is read.
-    pub(super) fn poll_next(&self, context: &mut Context<'_>) -> Poll<(ServerFrame, AsyncMutexGuard<'_, Session>)> {
+    pub(crate) fn poll_next(&self, context: &mut Context<'_>) -> Poll<(ServerFrame, AsyncMutexGuard<'_, Session>)> {
         self.reading.register(context.waker());
         let Some(mut session) = self.session.try_lock() else { return Poll::Pending };
         let frame = ready!(session.poll_next(context));

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use super::packet::Arguments;
 use crate::fields::{Fault, Fields};
 use crate::problem::Code;
-use crate::websocket::{ClientFrame, FrameError, ServerFrame};
+use crate::websocket::{ClientFrame, FrameError};
 
 /// How both vocabularies call what is said in a conversation.
 const SAID: &str = "bot_uttered";
@@ -162,39 +162,31 @@ impl Answer {
 /// What is said is `bot_uttered`, with the frame's `sender` telling persons and the bot apart; everything else is called as the
 /// frame's type. An image has Rasa's `attachment` beside COTA's `payload`.
 #[must_use]
-pub fn server_event(frame: &ServerFrame) -> (String, Json) {
-    let Ok(Json::Object(mut content)) = serde_json::to_value(frame) else {
-        return ("error".to_owned(), json!({"code": Code::Internal, "message": "the answer could not be written"}));
-    };
-    match frame {
-        ServerFrame::Text(_) => return (SAID.to_owned(), Json::Object(content)),
-        ServerFrame::Image(message) => {
-            content.insert("attachment".to_owned(), json!({"type": "image", "payload": message.payload}));
-            return (SAID.to_owned(), Json::Object(content));
+pub fn server_event(mut frame: Map<String, Json>) -> (String, Json) {
+    match frame.get("type").and_then(Json::as_str) {
+        Some("text") => return (SAID.to_owned(), Json::Object(frame)),
+        Some("image") => {
+            let payload = frame.get("payload").cloned();
+            frame.insert("attachment".to_owned(), json!({"type": "image", "payload": payload}));
+            return (SAID.to_owned(), Json::Object(frame));
         }
-        ServerFrame::Login { sender_id, .. } => {
-            content.insert("user_id".to_owned(), sender_id.as_str().into());
+        Some("login") => {
+            let user = frame.get("sender_id").cloned().unwrap_or_default();
+            frame.insert("user_id".to_owned(), user);
         }
-        ServerFrame::JoinConfirm { .. }
-        | ServerFrame::UserJoined { .. }
-        | ServerFrame::UserLeft { .. }
-        | ServerFrame::LeaveConfirm { .. }
-        | ServerFrame::Delta { .. }
-        | ServerFrame::Reset { .. }
-        | ServerFrame::Pong
-        | ServerFrame::Error { .. } => {}
+        Some(_) | None => {}
     }
-    let name = match content.shift_remove("type") {
+    let name = match frame.shift_remove("type") {
         Some(Json::String(kind)) => kind,
         Some(_) | None => "error".to_owned(),
     };
-    (name, Json::Object(content))
+    (name, Json::Object(frame))
 }
 
 /// A frame as an event for a client that speaks Rasa's words. Such clients show a message as text only if it is nothing else, so all
 /// else stands in its `metadata`, as `cota`.
 #[must_use]
-pub fn plain_server_event(frame: &ServerFrame) -> (String, Json) {
+pub fn plain_server_event(frame: Map<String, Json>) -> (String, Json) {
     let (name, content) = server_event(frame);
     let Json::Object(mut content) = content else { return (name, content) };
     if name != SAID {
@@ -238,7 +230,7 @@ mod tests {
     use cota_core::ids::{Seq, Timestamp};
 
     use super::*;
-    use crate::websocket::{Actor, ImageFrame, JoinFrame, Message, TextFrame};
+    use crate::websocket::{Actor, ImageFrame, JoinFrame, Message, ServerFrame, TextFrame};
 
     fn session() -> ConversationId {
         ConversationId::new("s1").unwrap()
@@ -358,25 +350,25 @@ mod tests {
             metadata: Map::new(),
             payload: None,
         };
-        let (name, content) = server_event(&said.clone().frame());
+        let (name, content) = server_event(said.clone().frame().fields());
         assert_eq!(
             (name.as_str(), &content["text"], &content["sender"], &content["seq"]),
             (SAID, &json!("hello"), &json!("bot"), &json!(3))
         );
-        let (name, content) = plain_server_event(&said.clone().frame());
+        let (name, content) = plain_server_event(said.clone().frame().fields());
         assert_eq!((name.as_str(), &content["text"], &content["metadata"]["cota"]["seq"]), (SAID, &json!("hello"), &json!(3)));
         assert_eq!(content.as_object().unwrap().keys().collect::<Vec<_>>(), ["text", "metadata"]);
         let src = "https://example.org/a.png";
-        let image = Message { payload: Some(Message::image_payload(src)), ..said }.frame();
-        for (name, content) in [server_event(&image), plain_server_event(&image)] {
+        let image = Message { payload: Some(Message::image_payload(src)), ..said }.frame().fields();
+        for (name, content) in [server_event(image.clone()), plain_server_event(image)] {
             assert_eq!((name.as_str(), &content["attachment"]), (SAID, &json!({"type": "image", "payload": {"src": src}})));
         }
         let login = ServerFrame::Login { sender_id: SenderId::new("ana").unwrap(), timestamp: Timestamp(0) };
         let content = json!({"sender_id": "ana", "timestamp": "1970-01-01T00:00:00.000Z", "user_id": "ana"});
-        assert_eq!(server_event(&login), ("login".to_owned(), content));
+        assert_eq!(server_event(login.fields()), ("login".to_owned(), content));
         let error = ServerFrame::Error { code: Code::Busy, message: "wait".into(), message_id: None, retry_after: Some(2) };
         let content = json!({"code": "busy", "message": "wait", "retry_after": 2});
-        assert_eq!(server_event(&error), ("error".to_owned(), content));
+        assert_eq!(server_event(error.fields()), ("error".to_owned(), content));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 use cota_core::ids::{ConversationId, MessageId, SenderId, Seq};
 use cota_core::limits::IMAGE_BYTES;
+use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use super::ServerFrame;
 use crate::fields::{Fault, Fields};
-use crate::problem::Code;
+use crate::problem::{Code, Problem};
 
 /// Most bytes of one frame.
 pub const FRAME_BYTES: usize = 64 * 1024;
@@ -15,7 +16,8 @@ const IMAGE_SCHEMES: [&str; 3] = ["https://", "http://", "data:image/"];
 /// What a client sends.
 ///
 /// A frame's `sender_id` may be absent: the socket has one. Where it is there, it has to be the socket's, which the channel checks.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum ClientFrame {
     /// Enter a conversation's room.
     Join(JoinFrame),
@@ -30,7 +32,7 @@ pub enum ClientFrame {
 }
 
 /// Enter a conversation's room.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct JoinFrame {
     /// The conversation.
     pub session_id: ConversationId,
@@ -45,7 +47,7 @@ pub struct JoinFrame {
 }
 
 /// A message of text.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TextFrame {
     /// The conversation.
     pub session_id: ConversationId,
@@ -62,7 +64,7 @@ pub struct TextFrame {
 }
 
 /// A message that is an image.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ImageFrame {
     /// The conversation.
     pub session_id: ConversationId,
@@ -79,7 +81,7 @@ pub struct ImageFrame {
 }
 
 /// Leave a conversation's room.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeaveFrame {
     /// The conversation.
     pub session_id: ConversationId,
@@ -109,9 +111,60 @@ impl FrameError {
     pub fn answer(self) -> ServerFrame {
         ServerFrame::Error { code: self.code, message: self.message, message_id: self.message_id, retry_after: self.retry_after }
     }
+
+    /// The refusal that a frame tells of, if it is an `error`.
+    #[must_use]
+    pub fn told(frame: &Map<String, Json>) -> Option<Self> {
+        let text = |name| frame.get(name).and_then(Json::as_str);
+        let is_error = text("type") == Some("error");
+        is_error.then(|| Self {
+            code: text("code").and_then(|code| code.parse().ok()).unwrap_or(Code::Internal),
+            message: text("message").unwrap_or_default().to_owned(),
+            field: None,
+            message_id: text("message_id").and_then(|id| MessageId::new(id).ok()),
+            retry_after: frame.get("retry_after").and_then(Json::as_u64),
+        })
+    }
+}
+
+impl From<FrameError> for Problem {
+    fn from(error: FrameError) -> Self {
+        let problem = Self::new(error.code, error.message);
+        let problem = error.field.into_iter().fold(problem, |problem, field| problem.with("field", field));
+        let problem = error.retry_after.into_iter().fold(problem, |problem, seconds| problem.with("retry_after", seconds));
+        error.message_id.into_iter().fold(problem, |problem, id| problem.with("message_id", id.as_str()))
+    }
 }
 
 impl ClientFrame {
+    /// The frame as text, for who passes it on.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        // It is made of texts and numbers, for which JSON always has a form.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Who sends it, where it says so.
+    #[must_use]
+    pub fn sender_id(&self) -> Option<&SenderId> {
+        match self {
+            Self::Join(frame) => frame.sender_id.as_ref(),
+            Self::Text(frame) => frame.sender_id.as_ref(),
+            Self::Image(frame) => frame.sender_id.as_ref(),
+            Self::Leave(frame) => frame.sender_id.as_ref(),
+            Self::Ping => None,
+        }
+    }
+
+    /// Where something is said, and under which id, if it says something.
+    pub fn said(&mut self) -> Option<(&ConversationId, &mut Option<MessageId>)> {
+        match self {
+            Self::Text(frame) => Some((&frame.session_id, &mut frame.message_id)),
+            Self::Image(frame) => Some((&frame.session_id, &mut frame.message_id)),
+            Self::Join(_) | Self::Leave(_) | Self::Ping => None,
+        }
+    }
+
     /// Reads one text frame.
     ///
     /// Unknown fields are skipped, and null is the same as absent.

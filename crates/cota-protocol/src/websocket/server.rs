@@ -97,6 +97,32 @@ impl ServerFrame {
     pub fn encode(&self) -> String {
         serde_json::to_string(self).unwrap_or_else(|_| NO_FRAME.to_owned())
     }
+
+    /// The place in the record of what is said, where it has one.
+    #[must_use]
+    pub fn place(&self) -> Option<(&ConversationId, Seq)> {
+        match self {
+            Self::Text(message) | Self::Image(message) => Some((&message.session_id, message.seq?)),
+            Self::Login { .. }
+            | Self::JoinConfirm { .. }
+            | Self::UserJoined { .. }
+            | Self::UserLeft { .. }
+            | Self::LeaveConfirm { .. }
+            | Self::Delta { .. }
+            | Self::Reset { .. }
+            | Self::Pong
+            | Self::Error { .. } => None,
+        }
+    }
+
+    /// The frame as a client reads it.
+    #[must_use]
+    pub fn fields(&self) -> Map<String, Json> {
+        match serde_json::to_value(self) {
+            Ok(Json::Object(fields)) => fields,
+            Ok(_) | Err(_) => Map::new(),
+        }
+    }
 }
 
 /// Who is in a room.

@@ -67,8 +67,19 @@ fn the_frames_of_a_client() {
         (json!({"type": "leave", "session_id": "s1"}), ClientFrame::Leave(LeaveFrame { session_id: session(), sender_id: None })),
         (json!({"type": "ping"}), ClientFrame::Ping),
     ] {
+        assert_eq!(ClientFrame::decode(&expected.encode()).as_ref(), Ok(&expected), "who passes it on changes nothing");
         assert_eq!(decode(&frame), Ok(expected), "{frame}");
     }
+}
+
+#[test]
+fn a_refusal_is_the_same_when_it_is_read_from_its_frame() {
+    let plain = FrameError { code: Code::Busy, message: "wait".into(), field: None, message_id: None, retry_after: None };
+    let whole = FrameError { message_id: Some(message_id("m1")), retry_after: Some(2), ..plain.clone() };
+    for refusal in [plain, whole] {
+        assert_eq!(FrameError::told(&refusal.clone().answer().fields()), Some(refusal));
+    }
+    assert_eq!(FrameError::told(&ServerFrame::Pong.fields()), None);
 }
 
 #[test]

@@ -15,6 +15,7 @@
 mod bad_model;
 mod isolation;
 mod on_busy;
+mod rooms;
 mod speaker;
 
 use std::future::Future;
@@ -30,6 +31,9 @@ pub use isolation::{
 };
 pub use on_busy::{
     latest_cancels_the_running_turn, merge_takes_what_waits_as_one, queue_answers_in_order_up_to_its_length, reject_records_nothing,
+};
+pub use rooms::{
+    an_event_stream_goes_on_behind_its_last_id, people_of_every_channel_meet_in_a_room, who_has_no_stream_may_speak_but_not_join,
 };
 pub use speaker::{Heard, Speaker, Way, Ways};
 
@@ -89,6 +93,12 @@ pub async fn model(settings: Settings) -> LlmServer {
 /// A test for each proof on a target.
 #[macro_export]
 macro_rules! proofs {
+    // Of those that also keep event streams and Socket.IO's connections, which functions do not.
+    (rooms: $target:expr) => {
+        $crate::proofs! { @test $target, people_meet: people_of_every_channel_meet_in_a_room }
+        $crate::proofs! { @test $target, a_stream_goes_on: an_event_stream_goes_on_behind_its_last_id }
+        $crate::proofs! { @test $target, who_has_no_stream: who_has_no_stream_may_speak_but_not_join }
+    };
     ($target:expr) => {
         $crate::proofs! { @test $target, fifty_keep_their_secrets_over_http: fifty_conversations_keep_their_secrets, Http }
         $crate::proofs! { @test $target, fifty_keep_their_secrets_over_sockets: fifty_conversations_keep_their_secrets, Sockets }

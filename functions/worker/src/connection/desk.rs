@@ -13,7 +13,7 @@ use cota_gateway::{Access, Gateway};
 use cota_protocol::websocket::ServerFrame;
 
 use super::rows;
-use super::socket::{Socket, Telling, Visitor};
+use super::socket::{Channel, Socket, Telling, Visitor};
 use crate::access::access;
 use crate::gateway::gateway;
 use crate::platform::PlatformClock;
@@ -34,6 +34,8 @@ pub(super) enum Job {
     Open(String, Visitor),
     /// A client sent something.
     Frame(String, WebSocketIncomingMessage),
+    /// The sender posts a frame. The answer is a frame, or nothing.
+    Posted(Visitor, String, oneshot::Sender<String>),
     /// A conversation's object has news.
     Push(Push),
     /// A socket is gone.
@@ -121,6 +123,10 @@ impl Desk {
             match job {
                 Job::Open(id, visitor) => self.welcome(&id, visitor),
                 Job::Frame(id, message) => self.hear(&id, message).await,
+                Job::Posted(visitor, frame, answer) => {
+                    // Whoever posts it may be gone.
+                    let _ = answer.send(self.post(visitor, &frame).await);
+                }
                 Job::Push(push) => self.pass_on(push).await,
                 Job::Closed(id) => self.part(&id).await,
             }
@@ -131,8 +137,9 @@ impl Desk {
 
     fn welcome(&self, id: &str, visitor: Visitor) {
         let login = ServerFrame::Login { sender_id: visitor.sender.clone(), timestamp: PlatformClock.now() };
-        self.keep(id, Socket::new(visitor));
-        self.send(id, &[login]);
+        let socket = Socket::new(visitor);
+        self.send(id, &socket, &[login]);
+        self.keep(id, socket);
     }
 
     /// Passes news on to every socket in the room.
@@ -149,10 +156,10 @@ impl Desk {
     async fn tell(&self, id: &str, socket: &mut Socket, key: &ConversationKey, news: &News) {
         let Some(room) = socket.rooms.iter_mut().find(|room| room.key == *key) else { return };
         match room.tell(news) {
-            Telling::Frames(frames) => self.send(id, &frames),
+            Telling::Frames(frames) => self.send(id, socket, &frames),
             Telling::Behind => {
                 if let Some(reset) = room.drop_live() {
-                    self.send(id, &[reset]);
+                    self.send(id, socket, &[reset]);
                 }
                 if self.catch_up(id, socket, key).await.is_err() {
                     self.close(id, TRY_AGAIN, "the record cannot be read now; connect again");
@@ -163,11 +170,12 @@ impl Desk {
 
     /// Sends what the record has after the cursor.
     pub(super) async fn catch_up(&self, id: &str, socket: &mut Socket, key: &ConversationKey) -> Result<(), StoreError> {
-        let Some(room) = socket.rooms.iter_mut().find(|room| room.key == *key) else { return Ok(()) };
         loop {
+            let Some(room) = socket.rooms.iter_mut().find(|room| room.key == *key) else { return Ok(()) };
             let events = self.events(key, room.cursor).await?;
             let is_last = events.len() < PAGE;
-            self.send(id, &room.record(&events));
+            let frames = room.record(&events);
+            self.send(id, socket, &frames);
             if is_last {
                 return Ok(());
             }
@@ -232,12 +240,22 @@ impl Desk {
         lock(&self.sockets).values().any(|socket| socket.rooms.iter().any(|room| room.key == *key && room.streams))
     }
 
-    /// Sends frames to a socket. One that is gone needs none: its end is told by the platform.
-    pub(super) fn send(&self, id: &str, frames: &[ServerFrame]) {
+    /// The sender's event streams.
+    pub(super) fn event_streams(&self) -> Vec<String> {
+        let sockets = lock(&self.sockets);
+        let streams = sockets.iter().filter(|(_, socket)| socket.visitor.channel == Channel::Events);
+        streams.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Sends frames to a socket.
+    pub(super) fn send(&self, id: &str, socket: &Socket, frames: &[ServerFrame]) {
+        socket.texts(frames).iter().for_each(|text| self.send_text(id, text));
+    }
+
+    /// Sends a text to a socket. One that is gone needs none: its end is told by the platform.
+    pub(super) fn send_text(&self, id: &str, text: &str) {
         for socket in self.state.get_websockets_with_tag(id) {
-            for frame in frames {
-                let _ = socket.send_with_str(frame.encode());
-            }
+            let _ = socket.send_with_str(text);
         }
     }
 

@@ -15,15 +15,13 @@ use cota_protocol::problem::{Code, Problem};
 use cota_protocol::websocket::{ClientFrame, FrameError, ImageFrame, JoinFrame, LeaveFrame, Message, RoomInfo, ServerFrame, TextFrame};
 
 use super::desk::Desk;
-use super::socket::{Room, Socket, Visitor};
+use super::socket::{Channel, Room, Socket, Visitor};
 use crate::bots;
 use crate::platform::{PlatformClock, random_name};
-use crate::wire::{Ask, Joined};
+use crate::wire::{Ask, Joined, Relayed};
 
 /// Conversations that one socket may be in.
 const MOST_ROOMS: usize = 32;
-/// The cursor of a room that is being entered: it is told nothing.
-const NOT_YET: Seq = Seq(u64::MAX >> 1);
 
 impl Desk {
     /// Does what a client's frame says, or tells it why not.
@@ -39,14 +37,20 @@ impl Desk {
                 Err(refused(problem, None))
             }
         };
-        self.keep(id, socket);
-        if let Err(error) = done {
-            self.send(id, &[error.answer()]);
+        let refusal = done.err().map(FrameError::answer);
+        match socket.visitor.channel {
+            Channel::Socket | Channel::Events => self.send(id, &socket, refusal.as_slice()),
+            Channel::Talk => self.send_text(id, &Relayed::Done(&refusal.map(|frame| frame.encode()).unwrap_or_default()).to_string()),
         }
+        self.keep(id, socket);
     }
 
-    /// Does what a frame says: it counts as a request, unless it only leaves or pings.
-    async fn take(&self, id: &str, socket: &mut Socket, frame: ClientFrame) -> Result<(), FrameError> {
+    /// Does what a frame says: it counts as a request, unless it only leaves or pings. What an event stream says was counted when it
+    /// was asked for.
+    async fn take(&self, id: &str, socket: &mut Socket, frame: ClientFrame) -> Result<Option<ServerFrame>, FrameError> {
+        if socket.visitor.channel == Channel::Events {
+            return self.obey(id, socket, frame).await;
+        }
         let message_id = match &frame {
             ClientFrame::Text(TextFrame { message_id, .. }) | ClientFrame::Image(ImageFrame { message_id, .. }) => message_id.clone(),
             ClientFrame::Join(_) => None,
@@ -57,27 +61,22 @@ impl Desk {
         self.obey(id, socket, frame).await
     }
 
-    async fn obey(&self, id: &str, socket: &mut Socket, frame: ClientFrame) -> Result<(), FrameError> {
-        match frame {
+    /// Does what a frame says, and confirms it. A message is confirmed by the room's news of it.
+    pub(super) async fn obey(&self, id: &str, socket: &mut Socket, frame: ClientFrame) -> Result<Option<ServerFrame>, FrameError> {
+        let confirmed = match frame {
             ClientFrame::Ping => {
-                self.send(id, &[ServerFrame::Pong]);
-                Ok(())
+                self.send(id, socket, &[ServerFrame::Pong]);
+                Ok(ServerFrame::Pong)
             }
-            ClientFrame::Join(frame) => self.join(id, socket, frame).await.map_err(|problem| refused(problem, None)),
-            ClientFrame::Leave(frame) => self.leave(id, socket, frame).await.map_err(|problem| refused(problem, None)),
-            ClientFrame::Text(TextFrame { session_id, sender_id, receiver, text, message_id, metadata }) => {
-                let content = MessageContent { text, receiver, metadata, payload: None, proxy_exchange: None };
-                self.say(id, socket, Saying { session_id, sender_id, message_id, content }).await
-            }
-            ClientFrame::Image(ImageFrame { session_id, sender_id, receiver, image, message_id, metadata }) => {
-                let payload = Some(Message::image_payload(&image));
-                let content = MessageContent { text: String::new(), receiver, metadata, payload, proxy_exchange: None };
-                self.say(id, socket, Saying { session_id, sender_id, message_id, content }).await
-            }
-        }
+            ClientFrame::Join(frame) => self.join(id, socket, frame).await,
+            ClientFrame::Leave(frame) => self.leave(id, socket, frame).await,
+            ClientFrame::Text(frame) => return self.say(id, socket, frame.into()).await.map(|()| None),
+            ClientFrame::Image(frame) => return self.say(id, socket, frame.into()).await.map(|()| None),
+        };
+        confirmed.map(Some).map_err(|problem| refused(problem, None))
     }
 
-    async fn join(&self, id: &str, socket: &mut Socket, frame: JoinFrame) -> Result<(), Problem> {
+    async fn join(&self, id: &str, socket: &mut Socket, frame: JoinFrame) -> Result<ServerFrame, Problem> {
         let JoinFrame { session_id, sender_id, stream, after, token } = frame;
         check_sender(&socket.visitor, sender_id.as_ref())?;
         let mut key = socket.key(&session_id);
@@ -88,9 +87,19 @@ impl Desk {
         let Joined { head, users } = self.enter(id, socket, &key, stream, after).await?;
         let room_id = session_id.to_string();
         let room_info = RoomInfo::new(room_id.clone(), users);
-        self.send(id, &[ServerFrame::JoinConfirm { session_id, room_id, timestamp: PlatformClock.now(), room_info }]);
+        let confirmed = ServerFrame::JoinConfirm { session_id, room_id, timestamp: PlatformClock.now(), room_info };
+        self.send(id, socket, std::slice::from_ref(&confirmed));
         if after.is_some_and(|after| after < head) {
             self.catch_up(id, socket, &key).await.map_err(|error| unreadable(&error))?;
+        }
+        Ok(confirmed)
+    }
+
+    /// Follows a conversation from now on, unless it is followed already.
+    pub(super) async fn attend(&self, id: &str, socket: &mut Socket, session: &ConversationId) -> Result<(), Problem> {
+        if socket.room(session).is_none() {
+            let key = socket.key(session);
+            self.enter(id, socket, &key, false, None).await?;
         }
         Ok(())
     }
@@ -111,7 +120,7 @@ impl Desk {
         }
         // It is in the room before anything is pushed, else the push would be refused.
         socket.rooms.retain(|room| room.key.id != key.id);
-        socket.rooms.push(Room::new(key.clone(), streams, NOT_YET));
+        socket.rooms.push(Room::new(key.clone(), streams, Room::NOT_YET));
         self.keep(id, socket.clone());
         let ask = Ask::Join { connection: socket.visitor.connection(), user: socket.visitor.sender.clone(), streams: self.streams(key) };
         let joined: Result<Joined, StoreError> = self.objects.ask(key, ask).await;
@@ -129,7 +138,7 @@ impl Desk {
         Ok(joined)
     }
 
-    async fn leave(&self, id: &str, socket: &mut Socket, frame: LeaveFrame) -> Result<(), Problem> {
+    async fn leave(&self, id: &str, socket: &mut Socket, frame: LeaveFrame) -> Result<ServerFrame, Problem> {
         let LeaveFrame { session_id, sender_id } = frame;
         check_sender(&socket.visitor, sender_id.as_ref())?;
         let key = socket.key(&session_id);
@@ -137,59 +146,84 @@ impl Desk {
         self.keep(id, socket.clone());
         self.leave_if_last(&socket.visitor, &key).await;
         let room_id = session_id.to_string();
-        self.send(id, &[ServerFrame::LeaveConfirm { session_id, room_id, timestamp: PlatformClock.now() }]);
-        Ok(())
+        let confirmed = ServerFrame::LeaveConfirm { session_id, room_id, timestamp: PlatformClock.now() };
+        self.send(id, socket, std::slice::from_ref(&confirmed));
+        Ok(confirmed)
     }
 
-    async fn say(&self, id: &str, socket: &mut Socket, saying: Saying) -> Result<(), FrameError> {
+    pub(super) async fn say(&self, id: &str, socket: &mut Socket, saying: Saying) -> Result<(), FrameError> {
         let message_id = saying.message_id.clone();
         self.try_say(id, socket, saying).await.map_err(|problem| refused(problem, message_id))
     }
 
     async fn try_say(&self, id: &str, socket: &mut Socket, saying: Saying) -> Result<(), Problem> {
-        let Saying { session_id, sender_id, message_id, content } = saying;
-        check_sender(&socket.visitor, sender_id.as_ref())?;
-        let key = socket.key(&session_id);
-        if socket.room(&session_id).is_none() {
-            self.enter(id, socket, &key, false, None).await?;
+        check_sender(&socket.visitor, saying.sender_id.as_ref())?;
+        let key = socket.key(&saying.session_id);
+        self.attend(id, socket, &key.id).await?;
+        match self.offer(&socket.visitor, &key, saying).await? {
+            // The room is told of it, this socket included.
+            (_, Sent::Accepted(_)) => Ok(()),
+            (message, Sent::Repeated(progress)) => {
+                let frames = self.repeated(&key, &message.at_position(Position::default()), progress).await?;
+                self.send(id, socket, &frames);
+                Ok(())
+            }
         }
+    }
+
+    /// Says something in a conversation: the message, and what became of it.
+    pub(super) async fn offer(&self, visitor: &Visitor, key: &ConversationKey, saying: Saying) -> Result<(NewMessage, Sent), Problem> {
+        let Saying { session_id: _, sender_id: _, message_id, content } = saying;
         let message = NewMessage {
-            sender: socket.visitor.sender.clone(),
+            sender: visitor.sender.clone(),
             message_id: message_id.map_or_else(new_id, Ok)?,
             at: PlatformClock.now(),
             content,
         };
         // What the sender may do depends on the bot as it is published by now.
         bots::current(&self.env).await;
-        match self.gateway.send(&key, message.clone(), &socket.visitor.identity()).await? {
-            // The room is told of it, this socket included.
-            Sent::Accepted(_) => Ok(()),
-            Sent::Repeated(progress) => self.repeat(id, &key, &message.at_position(Position::default()), progress).await,
-        }
+        let sent = self.gateway.send(key, message.clone(), &visitor.identity()).await?;
+        Ok((message, sent))
     }
 
     /// Acknowledges a message that was sent before, and answers it again where it has been answered.
-    async fn repeat(&self, id: &str, key: &ConversationKey, message: &InboxMessage, progress: Progress) -> Result<(), Problem> {
-        self.send(id, &[render::accepted(&key.id, message)]);
-        let Progress::Answered { first, last } = progress else { return Ok(()) };
+    async fn repeated(&self, key: &ConversationKey, message: &InboxMessage, progress: Progress) -> Result<Vec<ServerFrame>, Problem> {
+        let mut frames = vec![render::accepted(&key.id, message)];
+        let Progress::Answered { first, last } = progress else { return Ok(frames) };
         let limit = usize::try_from(last.0.saturating_sub(first.0)).unwrap_or(usize::MAX).saturating_add(1);
         let ask = Ask::Events { after: Seq(first.0.saturating_sub(1)), limit };
         let events: Arc<[cota_core::event::Event]> = self.objects.ask(key, ask).await.map_err(|error| unreadable(&error))?;
-        let answers: Vec<ServerFrame> = events.iter().flat_map(|event| render::answers(&key.id, event)).collect();
-        self.send(id, &answers);
-        Ok(())
+        frames.extend(events.iter().flat_map(|event| render::answers(&key.id, event)));
+        Ok(frames)
     }
 }
 
 /// Something that a client says.
-struct Saying {
-    session_id: ConversationId,
-    sender_id: Option<SenderId>,
-    message_id: Option<MessageId>,
+pub(super) struct Saying {
+    pub(super) session_id: ConversationId,
+    pub(super) sender_id: Option<SenderId>,
+    pub(super) message_id: Option<MessageId>,
     content: MessageContent,
 }
 
-fn check_sender(visitor: &Visitor, sender: Option<&SenderId>) -> Result<(), Problem> {
+impl From<TextFrame> for Saying {
+    fn from(frame: TextFrame) -> Self {
+        let TextFrame { session_id, sender_id, receiver, text, message_id, metadata } = frame;
+        let content = MessageContent { text, receiver, metadata, payload: None, proxy_exchange: None };
+        Self { session_id, sender_id, message_id, content }
+    }
+}
+
+impl From<ImageFrame> for Saying {
+    fn from(frame: ImageFrame) -> Self {
+        let ImageFrame { session_id, sender_id, receiver, image, message_id, metadata } = frame;
+        let payload = Some(Message::image_payload(&image));
+        let content = MessageContent { text: String::new(), receiver, metadata, payload, proxy_exchange: None };
+        Self { session_id, sender_id, message_id, content }
+    }
+}
+
+pub(super) fn check_sender(visitor: &Visitor, sender: Option<&SenderId>) -> Result<(), Problem> {
     if sender.is_none_or(|sender| *sender == visitor.sender) {
         return Ok(());
     }
@@ -203,7 +237,7 @@ fn new_id() -> Result<MessageId, Problem> {
     MessageId::new(name).map_err(|error| internal(error.to_string()))
 }
 
-fn refused(problem: Problem, message_id: Option<MessageId>) -> FrameError {
+pub(super) fn refused(problem: Problem, message_id: Option<MessageId>) -> FrameError {
     let retry_after = problem.retry_after();
     FrameError { code: problem.code, message: problem.detail, field: None, message_id, retry_after }
 }

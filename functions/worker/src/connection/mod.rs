@@ -1,4 +1,5 @@
-//! The object of one sender: it accepts the sender's sockets, and sleeps with them while nothing happens.
+//! The object of one sender: it accepts the sender's sockets, and sleeps with them while nothing happens. The Worker opens sockets,
+//! too, for event streams and for Socket.IO, whose own wires it has.
 //!
 //! A client names its conversations only after it is connected, so the sockets are not the conversations': their objects push what
 //! is new to this one. All that a socket needs to go on after the object slept is in its row; what a socket was told up to is
@@ -8,6 +9,7 @@
 
 mod desk;
 mod frames;
+mod posted;
 mod rows;
 mod socket;
 
@@ -17,10 +19,12 @@ use worker::worker_sys::WebSocketRequestResponsePair;
 use worker::{DurableObject, Env, Request, Response, State, WebSocket, WebSocketIncomingMessage, WebSocketPair, durable_object};
 
 use crate::platform::{self, random_name};
-use crate::wire::{self, Push};
+use crate::wire::{self, Notice};
 use desk::{Desk, Job};
-pub(crate) use socket::Visitor;
+pub(crate) use socket::{Channel, Visitor};
 
+/// The binding of these objects in wrangler.toml.
+pub(crate) const CONNECTIONS: &str = "CONNECTIONS";
 /// The header that says who opens a socket. The Worker has checked that; nobody else reaches the object.
 pub(crate) const VISITOR: &str = "x-cota-visitor";
 /// What the platform answers itself, without waking the object.
@@ -58,16 +62,14 @@ impl DurableObject for ConnectionObject {
                 desk.run(Job::Open(id, visitor)).await;
                 Response::from_websocket(client)
             }
-            None => {
-                let push: Push = wire::asked(&mut request).await?;
-                match desk.knows(&push.key) {
-                    true => {
-                        desk.run(Job::Push(push)).await;
-                        Response::empty()
-                    }
-                    false => Response::error("nobody here is in this room", GONE),
+            None => match wire::asked(&mut request).await? {
+                Notice::News(push) if desk.knows(&push.key) => {
+                    desk.run(Job::Push(push)).await;
+                    Response::empty()
                 }
-            }
+                Notice::News(_) => Response::error("nobody here is in this room", GONE),
+                Notice::Posted { visitor, frame } => Response::ok(posted::take(desk, visitor, frame).await),
+            },
         }
     }
 

@@ -4,12 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use cota_core::event::{Event, InboxMessage};
 use cota_core::ids::{BotName, ContentDigest, ConversationId, ConversationKey, MessageId, Owner, SenderId, Seq};
+use cota_gateway::sse::{Place, Places};
 use cota_gateway::websocket::render;
 use cota_gateway::{ClientAddress, Identity, Scopes};
 use cota_protocol::problem::Code;
 use cota_protocol::websocket::{Actor, Message, RoomInfo, ServerFrame};
 
-use crate::wire::News;
+use crate::wire::{News, Relayed};
 
 /// Messages of each kind that a room remembers. One that is forgotten may be shown twice.
 const REMEMBERED: usize = 64;
@@ -26,6 +27,22 @@ pub(crate) struct Visitor {
     /// From where it came.
     #[serde(default)]
     pub(crate) address: Option<ClientAddress>,
+    /// What is behind its socket.
+    #[serde(default)]
+    pub(crate) channel: Channel,
+}
+
+/// What is behind a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Channel {
+    /// A client: frames go both ways as they are.
+    #[default]
+    Socket,
+    /// The Worker, which writes an event stream: each frame goes with its event's id.
+    Events,
+    /// The Worker, which speaks Socket.IO: each frame of its own is answered.
+    Talk,
 }
 
 /// What a visitor may do whose row does not say.
@@ -34,6 +51,12 @@ fn talking() -> Scopes {
 }
 
 impl Visitor {
+    /// Who this is, with this behind its socket.
+    pub(crate) fn new(bot: BotName, identity: Identity, channel: Channel) -> Self {
+        let Identity { owner, sender, scopes, address } = identity;
+        Self { bot, owner, sender, scopes, address, channel }
+    }
+
     /// Who sends a frame.
     pub(super) fn identity(&self) -> Identity {
         Identity { owner: self.owner.clone(), sender: self.sender.clone(), scopes: self.scopes, address: self.address }
@@ -84,6 +107,28 @@ impl Socket {
         Self { visitor, rooms: Vec::new() }
     }
 
+    /// Frames as texts for what is behind it.
+    pub(super) fn texts(&self, frames: &[ServerFrame]) -> Vec<String> {
+        let next = frames.iter().skip(1).map(ServerFrame::place).chain([None]);
+        let text = |(frame, next): (&ServerFrame, _)| match self.visitor.channel {
+            Channel::Socket => frame.encode(),
+            Channel::Talk => Relayed::Frame { id: "", frame: &frame.encode() }.to_string(),
+            Channel::Events => Relayed::Frame { id: &self.id(frame, next), frame: &frame.encode() }.to_string(),
+        };
+        frames.iter().zip(next).map(text).collect()
+    }
+
+    /// The id of a frame as an event: how far all rooms are with it, if it is the last one of its place in the record.
+    fn id(&self, frame: &ServerFrame, next: Option<(&ConversationId, Seq)>) -> String {
+        let Some((session_id, seq)) = frame.place().filter(|place| next != Some(*place)) else { return String::new() };
+        let mut places = Places::default();
+        for room in self.rooms.iter().filter(|room| room.cursor != Room::NOT_YET) {
+            let seq = if room.key.id == *session_id { seq } else { room.cursor };
+            places.reach(&room.key.id, Place { seq, streams: room.streams });
+        }
+        places.to_string()
+    }
+
     pub(super) fn room(&mut self, session: &ConversationId) -> Option<&mut Room> {
         self.rooms.iter_mut().find(|room| room.key.id == *session)
     }
@@ -103,6 +148,9 @@ impl Socket {
 }
 
 impl Room {
+    /// The cursor of a room that is being entered: it is told nothing.
+    pub(super) const NOT_YET: Seq = Seq(u64::MAX >> 1);
+
     pub(super) fn new(key: ConversationKey, streams: bool, cursor: Seq) -> Self {
         Self { key, streams, cursor, accepted: Vec::new(), recorded: Vec::new(), live: None }
     }

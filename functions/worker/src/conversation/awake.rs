@@ -9,6 +9,7 @@ use cota_driver::store::Holder;
 use super::doorbell::AlarmDoorbell;
 use super::members::Members;
 use crate::bots;
+use crate::connection::CONNECTIONS;
 use crate::effects::effects;
 use crate::platform::{PlatformClock, PlatformSpawn, random_name};
 use crate::remote::RemoteConversations;
@@ -17,8 +18,6 @@ use crate::store::{Fault, Kind, ObjectStore};
 
 /// The alarm that is set before anything is looked after, in case looking after it ends the object.
 const AGAIN_MS: u64 = 20_000;
-/// The binding of the connections' objects in wrangler.toml.
-const CONNECTIONS: &str = "CONNECTIONS";
 
 /// An object that is in memory.
 pub(super) struct Awake {

@@ -18,7 +18,7 @@ use cota_driver::ports::Clock as _;
 use super::push::{self, Told};
 use crate::platform::PlatformClock;
 use crate::store::{Fault, Kind, ObjectStore, columns, text, whole};
-use crate::wire::{News, Push};
+use crate::wire::{News, Notice, Push};
 
 /// Until a member is told again that could not be told.
 const AGAIN_MS: u64 = 3_000;
@@ -127,7 +127,7 @@ impl Members {
 
     /// Pushes to one member; whether it is still one.
     async fn push(&self, key: &ConversationKey, connection: &str, news: Vec<News>) -> bool {
-        match push::push(&self.0.connections.0, connection, &Push { key: key.clone(), news }).await {
+        match push::push(&self.0.connections.0, connection, &Notice::News(Push { key: key.clone(), news })).await {
             Told::Heard => true,
             Told::Gone => {
                 if let Err(error) = self.leave(key, connection) {

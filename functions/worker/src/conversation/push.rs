@@ -9,7 +9,7 @@ use cota_driver::host::Subscription;
 use cota_driver::ports::Clock as _;
 
 use crate::platform::{PlatformClock, ask_object};
-use crate::wire::{News, Push};
+use crate::wire::{News, Notice};
 
 /// Between two pushes of pieces of a reply to one connection object, in milliseconds.
 const PACE_MS: u64 = 50;
@@ -68,8 +68,8 @@ fn is_piece(news: &News) -> bool {
 }
 
 /// Pushes a batch.
-pub(super) async fn push(connections: &ObjectNamespace, connection: &str, push: &Push) -> Told {
-    let Ok(body) = serde_json::to_string(push) else { return Told::Unreachable };
+pub(super) async fn push(connections: &ObjectNamespace, connection: &str, notice: &Notice) -> Told {
+    let Ok(body) = serde_json::to_string(notice) else { return Told::Unreachable };
     match ask_object(connections, connection, &body).await {
         Ok(answer) => match answer.status {
             StatusCode::OK => Told::Heard,

@@ -26,4 +26,5 @@ mod tasks;
 /// What every target promises.
 mod promises {
     cota_testkit::proofs!(cota_testkit::targets::workerd::OnWorkerd);
+    cota_testkit::proofs!(rooms: cota_testkit::targets::workerd::OnWorkerd);
 }

@@ -65,7 +65,8 @@ fn whoever_waits_for_another_object_is_told_so_too_and_hears_the_answer_when_it_
 #[test]
 fn a_page_that_may_use_the_worker_may_read_why_it_is_to_ask_again() {
     support::run(async {
-        let variables = [("COTA_TEST_LLM", support::NO_MODEL), ("COTA_DEFAULT_BOT", "weather"), ("COTA_ALLOW_HOSTS", "shop.example, b.example")];
+        let variables =
+            [("COTA_TEST_LLM", support::NO_MODEL), ("COTA_DEFAULT_BOT", "weather"), ("COTA_ALLOW_HOSTS", "shop.example, b.example")];
         let workerd = Workerd::start_with(&variables).await;
         let own = format!("http://{}", workerd.address);
         for (origin, may_read) in [
