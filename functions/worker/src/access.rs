@@ -82,7 +82,17 @@ fn keys(env: &Env) -> Result<Option<Arc<GivenKeys>>, NotReady> {
     Ok(KEYS.get_or_init(|| keys).clone())
 }
 
-fn tokens(env: &Env) -> Result<Option<Tokens>, NotReady> {
+/// The tokens that are good, read once like the keys: with them the isolate keeps the key set of their issuer.
+fn tokens(env: &Env) -> Result<Option<Arc<Tokens>>, NotReady> {
+    static TOKENS: OnceLock<Option<Arc<Tokens>>> = OnceLock::new();
+    if let Some(tokens) = TOKENS.get() {
+        return Ok(tokens.clone());
+    }
+    let tokens = read_tokens(env)?.map(Arc::new);
+    Ok(TOKENS.get_or_init(|| tokens).clone())
+}
+
+fn read_tokens(env: &Env) -> Result<Option<Tokens>, NotReady> {
     let (issuer, audience) = (setting(env, "COTA_JWT_ISSUER"), setting(env, "COTA_JWT_AUDIENCE"));
     let mut tokens = match (setting(env, "COTA_JWT_SECRET"), setting(env, "COTA_JWKS")) {
         (Some(_), Some(_)) => return Err(NotReady::Setting("COTA_JWT_SECRET and COTA_JWKS are two kinds of JWT; choose one".to_owned())),

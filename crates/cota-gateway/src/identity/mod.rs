@@ -42,7 +42,7 @@ pub struct Identities {
     clock: Arc<dyn Clock>,
     chance: Arc<dyn Chance>,
     keys: Keys,
-    tokens: Option<Tokens>,
+    tokens: Option<Arc<Tokens>>,
 }
 
 impl Identities {
@@ -61,8 +61,8 @@ impl Identities {
 
     /// And callers that come with such a JWT.
     #[must_use]
-    pub fn with_tokens(mut self, tokens: Tokens) -> Self {
-        self.tokens = Some(tokens);
+    pub fn with_tokens(mut self, tokens: impl Into<Arc<Tokens>>) -> Self {
+        self.tokens = Some(tokens.into());
         self
     }
 

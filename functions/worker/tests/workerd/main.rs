@@ -22,6 +22,7 @@ mod sockets;
 mod store;
 mod support;
 mod tasks;
+mod tokens;
 
 /// What every target promises.
 mod promises {

@@ -1,10 +1,12 @@
 //! A key set at an address: fetched when it is needed, kept for a while.
+//!
+//! Only one fetches at a time. The others do not wait for its answer but look again on their own clock: it may be dropped in the
+//! midst of it, and on some platforms nothing that one request waits for may wake another.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::future::{self, Either};
-use futures_util::lock;
 
 use cota_core::ids::Timestamp;
 use cota_driver::ports::Clock;
@@ -16,8 +18,10 @@ use super::key::{Algorithm, Keys};
 const FRESH_MS: u64 = 600_000;
 /// Least time between two fetches, in milliseconds: tokens with invented key names must not make this server a burden.
 const PAUSE_MS: u64 = 30_000;
-/// How long a fetch may take, in milliseconds.
+/// How long a fetch may take, in milliseconds. One that takes longer was dropped, and another may begin.
 const FETCH_MS: u64 = 5_000;
+/// How often whoever waits for the fetch of another looks whether it is done, in milliseconds.
+const LOOK_MS: u64 = 25;
 
 /// Fetches the key set of an issuer. The host of the gateway knows how, and from where.
 #[async_trait]
@@ -32,8 +36,6 @@ pub trait FetchKeys: Send + Sync {
 pub(super) struct RemoteKeys {
     fetch: Arc<dyn FetchKeys>,
     kept: Mutex<Kept>,
-    /// Held by who fetches, so that the others wait for the same answer.
-    fetching: lock::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -43,19 +45,32 @@ struct Kept {
     at: Timestamp,
     /// When that was tried last; `None` for never.
     tried: Option<Timestamp>,
+    /// Whether who tried it last has no answer yet.
+    is_fetching: bool,
+}
+
+/// What to do before a token is checked.
+enum Next {
+    Check,
+    Fetch,
+    /// Another fetches what this token needs.
+    Look,
 }
 
 impl RemoteKeys {
     pub(super) fn new(fetch: Arc<dyn FetchKeys>) -> Self {
-        Self { fetch, kept: Mutex::default(), fetching: lock::Mutex::new(()) }
+        Self { fetch, kept: Mutex::default() }
     }
 
     /// The keys for such a token. Old ones serve on while no new ones can be had.
     pub(super) async fn current(&self, algorithm: Algorithm, kid: Option<&str>, clock: &dyn Clock) -> Result<Arc<Keys>, Problem> {
-        if self.kept().is_due(algorithm, kid, clock.now()) {
-            let _alone = self.fetching.lock().await;
-            if self.kept().is_due(algorithm, kid, clock.now()) {
-                self.refresh(clock).await;
+        loop {
+            let now = clock.now();
+            let next = self.kept().next(algorithm, kid, now);
+            match next {
+                Next::Check => break,
+                Next::Fetch => self.refresh(now, clock).await,
+                Next::Look => clock.sleep_until(now.plus_ms(LOOK_MS)).await,
             }
         }
         self.kept().keys.clone().ok_or_else(|| {
@@ -64,16 +79,15 @@ impl RemoteKeys {
         })
     }
 
-    async fn refresh(&self, clock: &dyn Clock) {
-        let now = clock.now();
-        self.kept().tried = Some(now);
+    async fn refresh(&self, now: Timestamp, clock: &dyn Clock) {
         let fetched = match future::select(self.fetch.fetch(), clock.sleep_until(now.plus_ms(FETCH_MS))).await {
             Either::Left((fetched, _)) => fetched.and_then(|json| Keys::set(&json).map_err(|error| error.to_string())),
             Either::Right(_) => Err(format!("no answer within {FETCH_MS} ms")),
         };
+        let mut kept = self.kept();
+        kept.is_fetching = false;
         match fetched {
             Ok(keys) => {
-                let mut kept = self.kept();
                 kept.keys = Some(Arc::new(keys));
                 kept.at = now;
             }
@@ -87,9 +101,18 @@ impl RemoteKeys {
 }
 
 impl Kept {
-    /// Whether the set is to be fetched before a token is checked.
-    fn is_due(&self, algorithm: Algorithm, kid: Option<&str>, now: Timestamp) -> bool {
-        let lacks = self.keys.as_ref().is_none_or(|keys| now.since(self.at) >= FRESH_MS || !keys.has(algorithm, kid));
-        lacks && self.tried.is_none_or(|tried| now.since(tried) >= PAUSE_MS)
+    /// What to do for such a token now. Who is told to fetch is noted to do so.
+    fn next(&mut self, algorithm: Algorithm, kid: Option<&str>, now: Timestamp) -> Next {
+        let has = self.keys.as_ref().is_some_and(|keys| keys.has(algorithm, kid));
+        let patience = if self.is_fetching { FETCH_MS } else { PAUSE_MS };
+        let is_early = self.tried.is_some_and(|tried| now.since(tried) < patience);
+        if has && (is_early || now.since(self.at) < FRESH_MS) {
+            Next::Check
+        } else if is_early {
+            if self.is_fetching { Next::Look } else { Next::Check }
+        } else {
+            (self.tried, self.is_fetching) = (Some(now), true);
+            Next::Fetch
+        }
     }
 }
