@@ -72,5 +72,7 @@ pub const TASK_STEP_MS: u64 = TURN_MS + 10_000;
 pub const PLANNER_TRIES: u16 = 3;
 /// Waiting of a task that is not worth letting go of its claim for, in milliseconds.
 pub const TASK_SHORT_WAIT_MS: u64 = 5_000;
+/// When an agent's answer is looked for that the task was not told of, in milliseconds after it was asked.
+pub const TASK_LOOK_MS: u64 = 20_000;
 /// Messages that may wait for a task: answers and requests to stop.
 pub const TASK_MESSAGES: u32 = 1_000;

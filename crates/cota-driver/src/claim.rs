@@ -216,6 +216,7 @@ impl ClaimRecord {
             Then::Park(until) => {
                 let missed = terms.heard.is_some_and(|heard| self.last > heard);
                 self.claim = None;
+                self.takeovers = claim.takeovers;
                 self.parked_until = Some(until).filter(|_| !missed);
                 Fate::Released { ring: missed }
             }

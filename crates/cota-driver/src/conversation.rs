@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use cota_core::bot::{Bot, OnBusy};
-use cota_core::event::InboxMessage;
-use cota_core::ids::{ConversationKey, Seq, Timestamp};
+use cota_core::event::{InboxMessage, TurnEnd};
+use cota_core::ids::{ConversationKey, MessageId, Seq, Timestamp};
 use cota_core::limits;
 use cota_core::machine::Machine;
 use cota_core::tracker::Tracker;
@@ -37,12 +37,14 @@ pub struct Driver {
     pub cache: TrackerCache,
 }
 
-/// Takes what a turn gives out. Neither method may block: delivery is never awaited by a turn.
+/// Takes what a turn gives out. No method may block: delivery is never awaited by a turn.
 pub trait Outlet: Send + Sync {
     /// A piece of a reply that is not committed yet.
     fn emit(&self, key: &ConversationKey, fragment: Fragment);
     /// The log is durable up to `head`.
     fn durable(&self, key: &ConversationKey, commit: &Commit, head: Seq);
+    /// A message is answered, which is durable, and the task that asked is to be told. One that is not told looks for itself.
+    fn answered(&self, _asker: &ConversationKey, _message_id: &MessageId, _end: &TurnEnd) {}
     /// Whether somebody wants replies piece by piece.
     fn streams(&self, key: &ConversationKey) -> bool;
 }

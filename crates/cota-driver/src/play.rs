@@ -8,6 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt, select_biased};
 
 use cota_core::bot::{Bot, OnBusy};
+use cota_core::event::EventBody;
 use cota_core::ids::{CommitId, ConversationKey, Timestamp};
 use cota_core::limits;
 use cota_core::machine::{CancelReason, CommitFailure, EffectError, EffectId, Input, Issued, Machine, ProtocolError, Step};
@@ -120,6 +121,7 @@ impl<'d> Play<'d> {
                         self.claim = claim.clone();
                     }
                     self.outlet.durable(self.key, &commit, committed.head);
+                    self.tell_askers(&commit);
                     self.turn.handle(&self.bot, Input::Committed { head: committed.head }, self.now())?;
                     last = Some((commit.commit_id, committed.next));
                 }
@@ -191,6 +193,21 @@ impl<'d> Play<'d> {
         let lease_until = now.plus_ms(limits::LEASE_MS);
         driver.doorbell.watch(key, lease_until);
         async move { Heard::Renewed(driver.store.renew(key, &claim, lease_until).await) }.boxed()
+    }
+
+    /// Has those told who asked for what the turn has answered.
+    fn tell_askers(&self, commit: &Commit) {
+        let ends = commit.events.iter().filter_map(|event| match &event.body {
+            EventBody::TurnEnd(end) => Some(end),
+            EventBody::Action(_) | EventBody::Control(_) | EventBody::Task(_) => None,
+        });
+        for end in ends {
+            for message in self.turn.input().iter().filter(|message| end.message_ids.contains(&message.message_id)) {
+                if let Some(asker) = &message.content.asked_by {
+                    self.outlet.answered(asker, &message.message_id, end);
+                }
+            }
+        }
     }
 
     fn stop(&mut self, reason: CancelReason) -> Result<(), ProtocolError> {

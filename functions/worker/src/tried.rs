@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use cota_core::ids::Seq;
-use cota_driver::store::{Acceptance, AfterAccept, Store as _};
+use cota_core::task::Message;
+use cota_driver::store::{Acceptance, AfterAccept, NewMessage, Store as _};
 use cota_testkit::conformance::{self, ledger, samples};
 use worker::{DurableObject, Env, Request, Response, State, WebSocketIncomingMessage, durable_object};
 
@@ -24,6 +25,11 @@ const KEEP_MS: u64 = 60_000;
 pub(crate) fn panic_if_told(message: &WebSocketIncomingMessage) {
     let told = matches!(message, WebSocketIncomingMessage::String(text) if text.contains(r#""type":"panic""#));
     assert!(!told, "what a client is told then is tried");
+}
+
+/// Whether a message is lost on its way: a task is not told of what its agent has answered.
+pub(crate) fn is_lost(message: &NewMessage) -> bool {
+    matches!(Message::read(&message.content), Some(Message::Outcome { .. })) && message.content.text.contains("#lost")
 }
 
 /// Tries the rules of the store on its own database, one case in one object.

@@ -31,7 +31,7 @@ pub(crate) struct Call {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Ask {
     /// To accept a message; then, where somebody follows, lines of what is new.
-    Send { message: InboxMessage, follow: Option<Following> },
+    Send { message: Box<InboxMessage>, follow: Option<Following> },
     /// Lines of what is new.
     Follow(Following),
     /// The events after a place.

@@ -116,12 +116,12 @@ impl Client<'_> {
             ClientFrame::Join(frame) => self.join(frame).await,
             ClientFrame::Leave(frame) => self.leave(&frame).await,
             ClientFrame::Text(TextFrame { session_id, sender_id, receiver, text, message_id, metadata }) => {
-                let content = MessageContent { text, receiver, metadata, payload: None, proxy_exchange: None };
+                let content = MessageContent { text, receiver, metadata, ..MessageContent::default() };
                 self.say(session_id, sender_id.as_ref(), message_id, content).await
             }
             ClientFrame::Image(ImageFrame { session_id, sender_id, receiver, image, message_id, metadata }) => {
                 let payload = Some(Message::image_payload(&image));
-                let content = MessageContent { text: String::new(), receiver, metadata, payload, proxy_exchange: None };
+                let content = MessageContent { receiver, metadata, payload, ..MessageContent::default() };
                 self.say(session_id, sender_id.as_ref(), message_id, content).await
             }
         }

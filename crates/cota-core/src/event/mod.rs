@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::ids::{BotDigest, MessageId, Position, RunId, SenderId, Seq, Timestamp};
+use crate::ids::{BotDigest, ConversationKey, MessageId, Position, RunId, SenderId, Seq, Timestamp};
 use crate::task::TaskEvent;
 
 /// Version of the envelope that this build writes.
@@ -329,6 +329,9 @@ pub struct MessageContent {
     /// The exchange of a rehearsal that the proxy user is to speak next, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_exchange: Option<u32>,
+    /// The task that asks, which is told of the answer. No client can say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<ConversationKey>,
 }
 
 impl MessageContent {

@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::event::MessageContent;
+use super::event::Spent;
+use super::template::cut;
+use crate::event::{MessageContent, TurnEnd, TurnOutcome};
 use crate::ids::{ConversationKey, MessageId};
+use crate::limits;
 
 /// Who sends everything that a task's inbox holds, and the progress that a conversation hears of.
 pub const SENDER: &str = "<task>";
@@ -20,6 +23,13 @@ pub enum Message {
         step: String,
         /// The answer.
         text: String,
+    },
+    /// An agent's answer. It has the id of the message that it answers.
+    Outcome {
+        /// The agent's words, or why it has none.
+        said: Result<String, String>,
+        /// What they cost.
+        spent: Spent,
     },
     /// Stop.
     Cancel {
@@ -48,6 +58,12 @@ enum Payload {
     Answer {
         step: String,
     },
+    Outcome {
+        #[serde(default)]
+        failed: bool,
+        #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+        spent: Spent,
+    },
     Cancel {},
 }
 
@@ -58,6 +74,11 @@ impl Message {
         let (text, payload) = match self {
             Self::Start(Start { input, report_to }) => (input, Payload::Start { report_to }),
             Self::Answer { step, text } => (text, Payload::Answer { step }),
+            Self::Outcome { said, spent } => {
+                let failed = said.is_err();
+                let text = said.unwrap_or_else(|error| error);
+                (cut(&text, limits::MESSAGE_BYTES).to_owned(), Payload::Outcome { failed, spent })
+            }
             Self::Cancel { reason } => (reason, Payload::Cancel {}),
         };
         let payload = serde_json::to_value(payload).unwrap_or_else(|_| Json::Object(Map::new()));
@@ -72,9 +93,23 @@ impl Message {
         Some(match payload {
             Payload::Start { report_to } => Self::Start(Start { input: text, report_to }),
             Payload::Answer { step } => Self::Answer { step, text },
+            Payload::Outcome { failed, spent } => Self::Outcome { said: if failed { Err(text) } else { Ok(text) }, spent },
             Payload::Cancel {} => Self::Cancel { reason: text },
         })
     }
+}
+
+/// What came of a turn that an agent was asked for.
+pub fn outcome_of(end: &TurnEnd) -> (Result<String, String>, Spent) {
+    let words = end.replies.iter().map(|reply| reply.text.as_str()).collect::<Vec<_>>().join("\n");
+    let said = match end.outcome {
+        TurnOutcome::Replied => Ok(words),
+        TurnOutcome::Fallback => Err(format!("the agent could not answer, and said: {words}")),
+        TurnOutcome::Superseded | TurnOutcome::Cancelled => Err("the agent was stopped".to_owned()),
+        TurnOutcome::Relayed | TurnOutcome::Stopped => Err("the agent did not answer".to_owned()),
+    };
+    let spent = Spent { llm_calls: end.usage.llm_calls, tokens: end.usage.prompt_tokens + end.usage.completion_tokens };
+    (said, spent)
 }
 
 /// The id of the message that starts a task: there is one, so a task that is started twice is started once.

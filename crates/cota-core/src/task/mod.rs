@@ -5,7 +5,7 @@
 //! fold over that log: what is done, what runs, what a client is shown.
 //!
 //! **Key decision: a task is a conversation with itself.** It lives in the same store under the key `(task, owner, task id)`: its
-//! inbox holds the start, people's answers and the request to cancel; its log holds [`TaskEvent`]s; claim, commits and doorbell
+//! inbox holds the start, people's and agents' answers and the request to cancel; its log holds [`TaskEvent`]s; claim, commits and doorbell
 //! are the turn's. A step is a message into the agent's own conversation, whose id is made of the effect's key, so a step that
 //! is performed again after a crash is answered from the record.
 
@@ -22,7 +22,7 @@ mod tests;
 
 pub use board::{Board, Step, StepState};
 pub use event::{Ending, Skip, Spent, TaskEvent};
-pub use message::{Message, SENDER, Start, answer_id, cancel_id, start_id};
+pub use message::{Message, SENDER, Start, answer_id, cancel_id, outcome_of, start_id};
 pub use plan::{Fault, HUMAN, Plan, Retry, StepSource};
 pub use planner::Planner;
 pub use report::{Report, State, StepReport};

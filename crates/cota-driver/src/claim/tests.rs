@@ -213,6 +213,16 @@ fn a_parked_run_goes_on_at_its_time_with_its_takeovers() {
 }
 
 #[test]
+fn a_run_that_has_moved_on_since_it_was_taken_over_is_parked_without_a_takeover() {
+    let (mut record, _) = driven();
+    record.claim(Some(run("m1")), &holder("b"), T0, true);
+    let moved_on = Claim { takeovers: 0, ..record.claim.clone().unwrap() };
+    record.commit(&moved_on, &commit(&moved_on.run, 1, 1, 0, Then::Park(T0)), &terms(true), None).unwrap();
+    let ClaimOutcome::Taken(taken) = record.claim(Some(run("m1")), &holder("c"), T0, false) else { panic!("it is time") };
+    assert_eq!(taken.claim.takeovers, 0);
+}
+
+#[test]
 fn a_message_that_takes_a_parked_runs_place_wakes_it() {
     let (mut record, claim) = driven();
     let park = commit(&claim.run, 1, 1, 0, Then::Park(T0.plus_ms(500)));

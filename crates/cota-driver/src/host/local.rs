@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use futures_channel::mpsc::UnboundedSender;
 
 use cota_core::bot::Bot;
-use cota_core::event::{Event, EventBody, InboxMessage};
+use cota_core::event::{Event, EventBody, InboxMessage, TurnEnd};
 use cota_core::ids::{BotName, ConversationKey, MessageId, SenderId, Seq, Timestamp};
 use cota_core::limits;
+use cota_core::task::{Message, SENDER, outcome_of};
 use cota_core::tracker::Tracker;
 use cota_core::turn::{Commit, Fragment};
 
@@ -23,7 +24,7 @@ use crate::metrics::{Metrics, add};
 use crate::ports::{Bots, Clock, Doorbell, Effects, Spawn};
 use crate::signals::Signals;
 use crate::store::{Acceptance, AfterAccept, ClaimOutcome, Claimed, Holder, NewMessage, Progress, Store, StoreError};
-use crate::task::{Crew, ServedTask, WithTasks, accept_terms};
+use crate::task::{Asking, Crew, ServedTask, WithTasks, accept_terms};
 
 /// How often the host looks for work that nobody alive drives, in milliseconds.
 const SWEEP_MS: u64 = 5_000;
@@ -52,7 +53,7 @@ pub struct Ports {
 pub struct Host {
     driver: Driver,
     spawn: Arc<dyn Spawn>,
-    /// Where the agents of tasks are, if not here.
+    /// Where tasks and their agents are, if not here: each in a process of its own, and so they tell each other by messages.
     elsewhere: Option<Arc<dyn Conversations>>,
     hub: Arc<Hub>,
     entrance: Entrance,
@@ -93,7 +94,7 @@ impl Host {
     }
 
     /// A host whose doorbell is the platform's: whoever it wakes calls [`Host::hear`]. Tasks and their agents have their
-    /// conversations in `elsewhere`, or here.
+    /// conversations in `elsewhere`, each in a host of its own that no task holds while its agents work, or all here.
     #[must_use]
     pub fn with_doorbell(
         ports: Ports,
@@ -187,6 +188,11 @@ impl Host {
         }));
     }
 
+    /// Where the conversations of tasks and their agents are.
+    fn of_tasks(&self) -> &dyn Conversations {
+        self.elsewhere.as_deref().unwrap_or(self)
+    }
+
     /// Accepts a message under the rules of whoever it is for.
     async fn accept(&self, key: &ConversationKey, message: NewMessage) -> Result<Acceptance, SendError> {
         let driver = &self.driver;
@@ -210,8 +216,9 @@ impl Host {
             let driven = match host.driver.bots.task(&key.bot) {
                 Some(served) => {
                     let (driver, outlet) = (&host.driver, host.as_ref());
-                    let conversations = host.elsewhere.as_deref().unwrap_or(outlet);
-                    Crew { driver, conversations, served: &served, key: &key, outlet, signals: &signals }.drive(claimed, terms.go_on).await
+                    let asking = if host.elsewhere.is_some() { Asking::ByMessage } else { Asking::Here };
+                    let crew = Crew { driver, conversations: host.of_tasks(), served: &served, key: &key, outlet, signals: &signals };
+                    crew.drive(claimed, terms.go_on, asking).await
                 }
                 None => host.driver.drive(&key, claimed, accepted, host.as_ref(), &signals, terms).await,
             };
@@ -260,6 +267,18 @@ impl Outlet for Host {
         if !commit.events.is_empty() {
             self.hub.publish(key, &Update::Durable(Arc::clone(&commit.events)));
         }
+    }
+
+    fn answered(&self, asker: &ConversationKey, message_id: &MessageId, end: &TurnEnd) {
+        let (Some(host), Ok(sender)) = (self.this.upgrade(), SenderId::new(SENDER)) else { return };
+        let (asker, message_id) = (asker.clone(), message_id.clone());
+        let (said, spent) = outcome_of(end);
+        self.spawn.spawn(Box::pin(async move {
+            let message = NewMessage { sender, message_id, at: host.now(), content: Message::Outcome { said, spent }.into_content() };
+            if let Err(error) = host.of_tasks().send(&asker, message).await {
+                tracing::warn!(%error, "a task could not be told of an answer; it looks for it later");
+            }
+        }));
     }
 
     fn streams(&self, key: &ConversationKey) -> bool {

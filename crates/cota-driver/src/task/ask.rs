@@ -2,11 +2,11 @@
 
 use futures_util::StreamExt as _;
 
-use cota_core::event::{Event, EventBody, MessageContent, TurnEnd, TurnOutcome};
+use cota_core::event::{Event, EventBody, MessageContent, TurnEnd};
 use cota_core::ids::{ConversationKey, MessageId, SenderId, Seq, Timestamp};
 use cota_core::machine::{EffectError, FailureKind};
 use cota_core::prompt::ChatRequest;
-use cota_core::task::{Completed, SENDER, Spent};
+use cota_core::task::{Completed, SENDER, outcome_of};
 use cota_core::turn::Outcome;
 
 use super::Crew;
@@ -65,31 +65,21 @@ pub(super) async fn plan(
     Err(last)
 }
 
+/// What is said to an agent.
+pub(super) struct Question {
+    pub(super) key: Option<ConversationKey>,
+    pub(super) message_id: MessageId,
+    pub(super) query: String,
+    pub(super) speaker: Option<String>,
+}
+
 /// Says something to an agent and waits for its answer; what was said before is answered from the record.
-pub(super) async fn ask(
-    crew: Crew<'_>,
-    key: Option<ConversationKey>,
-    message_id: MessageId,
-    query: String,
-    speaker: Option<String>,
-) -> Result<Completed, Asked> {
-    let refused = |message: String| Asked::Failed(EffectError::new(FailureKind::Rejected, message));
-    let key = key.ok_or_else(|| refused("the agent's name cannot be a bot's".to_owned()))?;
-    let sender = SenderId::new(speaker.as_deref().unwrap_or(SENDER)).map_err(|error| refused(error.to_string()))?;
+pub(super) async fn ask(crew: Crew<'_>, question: Question) -> Result<Completed, Asked> {
+    let (key, message) = question.addressed(crew, None)?;
+    let (sender, message_id) = (message.sender.clone(), message.message_id.clone());
     let mut updates = crew.conversations.subscribe(&key, false);
-    let content = MessageContent { text: query, ..MessageContent::default() };
-    let message = NewMessage { sender: sender.clone(), message_id: message_id.clone(), at: crew.driver.clock.now(), content };
-    loop {
-        match crew.conversations.send(&key, message.clone()).await {
-            Ok(Sent::Accepted(_) | Sent::Repeated(Progress::Pending)) => break,
-            Ok(Sent::Repeated(Progress::Answered { first, last })) => return recorded(crew, &key, &message_id, first, last).await,
-            Err(SendError::Stopping) => return Err(Asked::Stopping),
-            Err(SendError::QueueFull | SendError::Busy) => pause(crew).await,
-            Err(error @ (SendError::UnknownBot | SendError::IdReused | SendError::TextTooLong { .. })) => {
-                return Err(refused(error.to_string()));
-            }
-            Err(error) => return Err(Asked::Failed(EffectError::new(FailureKind::Transient, error.to_string()))),
-        }
+    if let Some(answered) = say(crew, &key, message).await? {
+        return Ok(answered);
     }
     loop {
         let news = updates.next().await;
@@ -109,6 +99,44 @@ pub(super) async fn ask(
             Err(error) => return Err(Asked::Failed(EffectError::new(FailureKind::Transient, error.to_string()))),
         }
     }
+}
+
+/// Says something to an agent that tells the task of its answer; what was answered before is answered from the record.
+pub(super) async fn hand_over(crew: Crew<'_>, question: Question) -> Result<Completed, Asked> {
+    let (key, message) = question.addressed(crew, Some(crew.key.clone()))?;
+    Ok(say(crew, &key, message).await?.unwrap_or(Completed::Asked))
+}
+
+/// Puts a message into an agent's inbox; its answer, if there is one already.
+async fn say(crew: Crew<'_>, key: &ConversationKey, message: NewMessage) -> Result<Option<Completed>, Asked> {
+    loop {
+        match crew.conversations.send(key, message.clone()).await {
+            Ok(Sent::Accepted(_) | Sent::Repeated(Progress::Pending)) => return Ok(None),
+            Ok(Sent::Repeated(Progress::Answered { first, last })) => {
+                return recorded(crew, key, &message.message_id, first, last).await.map(Some);
+            }
+            Err(SendError::Stopping) => return Err(Asked::Stopping),
+            Err(SendError::QueueFull | SendError::Busy) => pause(crew).await,
+            Err(error @ (SendError::UnknownBot | SendError::IdReused | SendError::TextTooLong { .. })) => {
+                return Err(refused(error.to_string()));
+            }
+            Err(error) => return Err(Asked::Failed(EffectError::new(FailureKind::Transient, error.to_string()))),
+        }
+    }
+}
+
+impl Question {
+    /// The message, and whom it is for.
+    fn addressed(self, crew: Crew<'_>, asked_by: Option<ConversationKey>) -> Result<(ConversationKey, NewMessage), Asked> {
+        let key = self.key.ok_or_else(|| refused("the agent's name cannot be a bot's".to_owned()))?;
+        let sender = SenderId::new(self.speaker.as_deref().unwrap_or(SENDER)).map_err(|error| refused(error.to_string()))?;
+        let content = MessageContent { text: self.query, asked_by, ..MessageContent::default() };
+        Ok((key, NewMessage { sender, message_id: self.message_id, at: crew.driver.clock.now(), content }))
+    }
+}
+
+fn refused(message: String) -> Asked {
+    Asked::Failed(EffectError::new(FailureKind::Rejected, message))
 }
 
 /// What an agent has answered to what somebody else said to it.
@@ -137,8 +165,7 @@ pub(super) async fn report(
     text: String,
     for_bot: bool,
 ) -> Result<Completed, Asked> {
-    let rejected = |message: String| Asked::Failed(EffectError::new(FailureKind::Rejected, message));
-    let named = |name: &str| SenderId::new(name).map_err(|error| rejected(error.to_string()));
+    let named = |name: &str| SenderId::new(name).map_err(|error| refused(error.to_string()));
     let sender = named(SENDER)?;
     let receiver = if for_bot { None } else { Some(named(PEOPLE)?) };
     let content = MessageContent { text, receiver, ..MessageContent::default() };
@@ -147,7 +174,7 @@ pub(super) async fn report(
         match crew.conversations.send(&to, message.clone()).await {
             Ok(_) | Err(SendError::IdReused) => return Ok(Completed::Reported),
             Err(SendError::Stopping) => return Err(Asked::Stopping),
-            Err(error @ (SendError::UnknownBot | SendError::TextTooLong { .. })) => return Err(rejected(error.to_string())),
+            Err(error @ (SendError::UnknownBot | SendError::TextTooLong { .. })) => return Err(refused(error.to_string())),
             Err(_) => pause(crew).await,
         }
     }
@@ -181,13 +208,6 @@ fn end_of<'e>(events: &'e [Event], message_id: &MessageId) -> Option<&'e TurnEnd
 }
 
 fn completed(end: &TurnEnd) -> Completed {
-    let words = end.replies.iter().map(|reply| reply.text.as_str()).collect::<Vec<_>>().join("\n");
-    let said = match end.outcome {
-        TurnOutcome::Replied => Ok(words),
-        TurnOutcome::Fallback => Err(format!("the agent could not answer, and said: {words}")),
-        TurnOutcome::Superseded | TurnOutcome::Cancelled => Err("the agent was stopped".to_owned()),
-        TurnOutcome::Relayed | TurnOutcome::Stopped => Err("the agent did not answer".to_owned()),
-    };
-    let spent = Spent { llm_calls: end.usage.llm_calls, tokens: end.usage.prompt_tokens + end.usage.completion_tokens };
+    let (said, spent) = outcome_of(end);
     Completed::Answered { said, spent }
 }

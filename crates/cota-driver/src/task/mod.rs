@@ -19,7 +19,9 @@ use crate::conversation::{Driven, Driver, Outlet};
 use crate::host::Conversations;
 use crate::signals::Signals;
 use crate::store::{AcceptTerms, Claim, Claimed, Holder, Loaded, Next, StoreError};
-use play::{Asking, Play, Played};
+use play::{Play, Played};
+
+pub(crate) use play::Asking;
 
 pub use action::WithTasks;
 pub use company::Company;
@@ -71,7 +73,7 @@ pub(crate) struct Crew<'d> {
 
 impl Crew<'_> {
     /// Drives the task under a claim just taken, until it waits for somebody or is over.
-    pub(crate) async fn drive(self, claimed: Claimed, go_on: bool) -> Driven {
+    pub(crate) async fn drive(self, claimed: Claimed, go_on: bool, asking: Asking) -> Driven {
         let mut claim = claimed.claim;
         self.driver.doorbell.watch(self.key, claim.lease_until);
         loop {
@@ -87,7 +89,7 @@ impl Crew<'_> {
                 tracing::error!(run = %claim.run, takeovers = claim.takeovers, "a task is given up: its process died too often");
                 run.give_up(&self.served.task, self.driver.clock.now());
             }
-            let played = match (Play { crew: self, claim: claim.clone(), run, go_on, asking: Asking::Here }).run().await {
+            let played = match (Play { crew: self, claim: claim.clone(), run, go_on, asking: asking.clone() }).run().await {
                 Ok(played) => played,
                 Err(error) => {
                     tracing::error!(%error, run = %claim.run, "the driver broke the task's contract");

@@ -1,6 +1,7 @@
 //! Playing one run: polling the machine, performing its steps, feeding back what comes of them.
 //!
-//! Agents are asked here, or elsewhere: then the run is let go of once nothing but their answers is waited for.
+//! Agents are asked here, and answer here or by a message, or they are asked elsewhere. Unless they answer here the run is let go
+//! of once nothing but their answers is waited for.
 
 use std::collections::HashMap;
 
@@ -14,7 +15,7 @@ use cota_core::machine::{CommitFailure, EffectError, EffectId, Input, Issued, Ma
 use cota_core::task::{Completed, Effect, RunReport, StepState, TaskRun};
 use cota_core::turn::Commit;
 
-use super::ask::{Asked, answered, ask, plan, report};
+use super::ask::{Asked, Question, answered, ask, hand_over, plan, report};
 use super::{Crew, Due};
 use crate::failpoint::failpoint;
 use crate::store::{Claim, CommitError, CommitTerms, Committed, Loaded, Next, Renewed, StoreError};
@@ -28,10 +29,13 @@ pub(super) struct Play<'d> {
     pub(super) asking: Asking,
 }
 
-/// Who puts steps to their agents.
-pub(super) enum Asking {
+/// Who puts steps to their agents, and how the answers come.
+#[derive(Clone, Debug)]
+pub(crate) enum Asking {
     /// Whoever plays, and waits for the answers.
     Here,
+    /// Whoever plays. The answers come as messages to the task, which is parked meanwhile.
+    ByMessage,
     /// Somebody else, while nobody plays.
     Elsewhere {
         /// The steps that were asked in vain.
@@ -143,7 +147,7 @@ impl<'d> Play<'d> {
                     self.run.handle(task, Input::Tick, now)?;
                 }
                 Heard::Ended(id, result) => {
-                    under_way.ended(id);
+                    under_way.ended(id, &result);
                     self.run.handle(task, Input::Outcome { id, attempt: 1, result }, now)?;
                 }
                 Heard::Unanswered(id) => {
@@ -222,7 +226,8 @@ impl<'d> Play<'d> {
                 let key = crew.agent(&agent);
                 under_way.asked.extend(key.clone().map(|key| (id, (key, message_id.clone()))));
                 match self.asking {
-                    Asking::Here => ask(crew, key, message_id, query, speaker).boxed(),
+                    Asking::Here => ask(crew, Question { key, message_id, query, speaker }).boxed(),
+                    Asking::ByMessage => hand_over(crew, Question { key, message_id, query, speaker }).boxed(),
                     Asking::Elsewhere { .. } => answered(crew, key, message_id, speaker).boxed(),
                 }
             }
@@ -259,8 +264,9 @@ impl<'d> Play<'d> {
         if let Asking::Elsewhere { failed } = &mut self.asking
             && let Some(place) = failed.iter().position(|(failed, _)| *failed == due)
         {
-            under_way.ended(id);
-            return Some(failed.swap_remove(place).1);
+            let error = failed.swap_remove(place).1;
+            under_way.ended(id, &Err(error.clone()));
+            return Some(error);
         }
         under_way.due.push(due);
         None
@@ -310,8 +316,11 @@ impl UnderWay<'_> {
         !self.due.is_empty() && self.futures.is_empty() && !self.unwritten
     }
 
-    fn ended(&mut self, id: EffectId) {
+    fn ended(&mut self, id: EffectId, result: &Result<Completed, EffectError>) {
         self.effects.remove(&id);
-        self.asked.remove(&id);
+        // An agent that has been asked is still at it.
+        if !matches!(result, Ok(Completed::Asked)) {
+            self.asked.remove(&id);
+        }
     }
 }

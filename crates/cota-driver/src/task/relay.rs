@@ -14,7 +14,7 @@ use cota_core::machine::{EffectError, EffectId, FailureKind, ProtocolError};
 use cota_core::task::{Message, RunReport};
 use cota_core::turn::{Commit, Fragment};
 
-use super::ask::{Asked, ask};
+use super::ask::{Asked, Question, ask};
 use super::play::{Asking, Play, Played};
 use super::{Crew, ServedTask, board};
 use crate::conversation::{Driver, Outlet};
@@ -136,8 +136,9 @@ impl<'d> Relay<'d> {
         let ended = if self.is_to_stop().await {
             Ended::Stopped
         } else {
-            let asked = ask(self.crew(), key.clone(), message_id.clone(), step.query.clone(), step.speaker.clone());
-            match select(pin!(asked), pin!(self.ended(until, late))).await {
+            let (query, speaker) = (step.query.clone(), step.speaker.clone());
+            let question = Question { key: key.clone(), message_id: message_id.clone(), query, speaker };
+            match select(pin!(ask(self.crew(), question)), pin!(self.ended(until, late))).await {
                 Either::Left((Ok(_), _)) => return Ok(Came::Recorded),
                 Either::Left((Err(Asked::Failed(error)), _)) => return Ok(Came::Failed(error)),
                 Either::Left((Err(Asked::Unanswered | Asked::Stopping), _)) => return Ok(Came::Pending),

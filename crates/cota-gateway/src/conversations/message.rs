@@ -49,7 +49,7 @@ pub(crate) async fn post_message(State(gateway): State<Gateway>, Posted { to, me
     let (key, identity) = to.resolve(&gateway, message.sender_id).await?;
     let question = Question::new(key, identity.sender.clone(), gateway.message_id(message.message_id)?);
     let MessageRequest { text, receiver, metadata, .. } = message;
-    let content = MessageContent { text, receiver, metadata, payload: None, proxy_exchange: None };
+    let content = MessageContent { text, receiver, metadata, ..MessageContent::default() };
     let mut waiter = Waiter::send(&gateway, question, &identity, content, format == Format::EventStream).await?;
     match format {
         Format::EventStream => Ok(stream::turn(waiter, from, identity.scopes)),

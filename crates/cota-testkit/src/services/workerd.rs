@@ -162,6 +162,7 @@ const config :Workerd.Config = (
 );
 const main :Workerd.Worker = (
   compatibilityDate = "2026-06-01",
+  compatibilityFlags = ["durable_object_io_tasks_prevent_eviction"],
   modules = [{modules}],
   durableObjectNamespaces = [{classes}],
   durableObjectStorage = (localDisk = "disk"),

@@ -209,7 +209,7 @@ pub(super) struct Saying {
 impl From<TextFrame> for Saying {
     fn from(frame: TextFrame) -> Self {
         let TextFrame { session_id, sender_id, receiver, text, message_id, metadata } = frame;
-        let content = MessageContent { text, receiver, metadata, payload: None, proxy_exchange: None };
+        let content = MessageContent { text, receiver, metadata, ..MessageContent::default() };
         Self { session_id, sender_id, message_id, content }
     }
 }
@@ -218,7 +218,7 @@ impl From<ImageFrame> for Saying {
     fn from(frame: ImageFrame) -> Self {
         let ImageFrame { session_id, sender_id, receiver, image, message_id, metadata } = frame;
         let payload = Some(Message::image_payload(&image));
-        let content = MessageContent { text: String::new(), receiver, metadata, payload, proxy_exchange: None };
+        let content = MessageContent { receiver, metadata, payload, ..MessageContent::default() };
         Self { session_id, sender_id, message_id, content }
     }
 }

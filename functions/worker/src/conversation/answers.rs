@@ -27,7 +27,7 @@ pub(super) async fn answer(awake: &Awake, call: Call) -> worker::Result<Response
             // Whoever follows hears of the message itself.
             let following = follow.map(|following| host.subscribe(&key, following.streams));
             let id = message.message_id.clone();
-            let sent = host.send(&key, message.into()).await.map(Acknowledged::from).map_err(Refused::from);
+            let sent = host.send(&key, (*message).into()).await.map(Acknowledged::from).map_err(Refused::from);
             let following = following.filter(|_| sent.is_ok());
             match (following, follow) {
                 (Some(following), Some(Following { streams: false })) => finished(Line::Sent(sent), following, &id).await,

@@ -118,7 +118,7 @@ impl RemoteConversations {
 
     async fn offer(&self, key: &ConversationKey, message: NewMessage) -> Result<Sent, SendError> {
         let follow = lock(&self.unopened).remove(key);
-        let message = message.at_position(Position::default());
+        let message = Box::new(message.at_position(Position::default()));
         let ask = || self.objects.lines(key, Ask::Send { message: message.clone(), follow });
         let mut lines = match ask().await {
             // The message may be durable already: only the same again tells, and is never taken twice.
@@ -148,6 +148,10 @@ impl Conversations for RemoteConversations {
         let bytes = message.content.text.len();
         if bytes > limits::MESSAGE_BYTES {
             return Err(SendError::TextTooLong { bytes });
+        }
+        #[cfg(feature = "tried")]
+        if crate::tried::is_lost(&message) {
+            return Err(StoreError::Unavailable("the message is lost".to_owned()).into());
         }
         SendFuture::new(self.offer(key, message)).await
     }

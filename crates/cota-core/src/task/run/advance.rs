@@ -1,6 +1,6 @@
 //! What begins and what ends: stop, budget, schedule, plan, end, in this order.
 
-use super::{Cx, Effect, Flight, StepState, TaskRun, What};
+use super::{At, Cx, Effect, Flight, StepState, TaskRun, What};
 use crate::ids::{MessageId, Timestamp};
 use crate::limits;
 use crate::machine::{EffectId, Step};
@@ -31,6 +31,7 @@ impl TaskRun {
             return self.stop(cx);
         }
         self.expire(cx);
+        self.look_again(cx.now);
         if self.board.steps.is_empty()
             && !self.board.whole
             && let Planning::Static(plan) = &cx.task.planning
@@ -80,7 +81,7 @@ impl TaskRun {
         let running = |step: &BoardStep| matches!(step.state, StepState::Running(_) | StepState::Backoff(_));
         let running: Vec<usize> = self.board.steps.iter().enumerate().filter(|(_, step)| running(step)).map(|(place, _)| place).collect();
         for place in running {
-            self.step_failed(cx, place, error, false, Spent::default());
+            self.step_failed(cx.now, place, error, false, Spent::default());
         }
         self.skip_the_rest(cx);
         self.end_with_error(cx, error);
@@ -89,7 +90,7 @@ impl TaskRun {
     fn abort_all(&mut self) {
         let ids: Vec<EffectId> = self.flights.iter().filter(|(_, flight)| flight.what != What::Report).map(|(id, _)| *id).collect();
         for id in ids {
-            if self.flights.remove(&id).is_some_and(|flight| flight.handed_out) {
+            if self.flights.remove(&id).is_some_and(|flight| flight.at.is_begun()) {
                 self.out.push_back(Step::Abort(id));
             }
         }
@@ -277,7 +278,7 @@ impl TaskRun {
     }
 
     /// Takes up what a run that was saved had under way.
-    pub(super) fn take_up(&mut self) {
+    pub(super) fn take_up(&mut self, now: Timestamp) {
         let running: Vec<(usize, u32)> = self
             .board
             .steps
@@ -291,10 +292,22 @@ impl TaskRun {
             let agent = step.planned.source.agent.clone();
             let timeout_ms = step.planned.source.timeout_ms.unwrap_or(limits::TASK_STEP_MS);
             let ask = Effect::Ask { agent, message_id, query: step.query.clone(), speaker: step.speaker.clone() };
-            let flight = Flight { what: What::Step(place), effect: ask, timeout_ms, handed_out: true, deadline: None };
-            self.put_under_way(EffectId(effect), flight);
+            let deadline = step.begun.unwrap_or(now).plus_ms(timeout_ms);
+            let what = What::Step(place);
+            match self.saved.asked.get(&effect) {
+                // Before it is too late somebody looks.
+                Some(&look) if look > now && deadline > now => {
+                    let at = At::Asked { deadline, look };
+                    self.flights.insert(EffectId(effect), Flight { what, effect: ask, timeout_ms, at });
+                }
+                Some(_) | None => {
+                    self.put_under_way(EffectId(effect), Flight { what, effect: ask, timeout_ms, at: At::Queued { again: true } });
+                }
+            }
         }
-        self.tell_again();
+        if !self.saved.told {
+            self.tell_again();
+        }
     }
 
     /// Whether a conversation has heard of everything is not known after a restart; what it hears twice it takes once.

@@ -12,8 +12,8 @@ pub enum Effect {
         /// The endpoint's name.
         llm: String,
     },
-    /// Say something to an agent, in its conversation of this task, and wait for its answer. The same message again is answered
-    /// from the record.
+    /// Say something to an agent, in its conversation of this task: for its answer, or to be told of it by a message. The same
+    /// message again is answered from the record.
     Ask {
         /// The agent.
         agent: String,
@@ -49,6 +49,8 @@ pub enum Completed {
         /// What they cost.
         spent: Spent,
     },
+    /// The agent has been asked. Its answer comes as a [`Message::Outcome`](crate::task::Message::Outcome).
+    Asked,
     /// The conversation has the message.
     Reported,
 }

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 pub use effect::{Completed, Effect};
 
 use super::Task;
-use super::board::{Board, StepState};
-use super::event::{Ending, TaskEvent};
+use super::board::{self, Board, StepState};
+use super::event::{Ending, Spent, TaskEvent};
 use super::message::Message;
 use crate::event::{EVENT_VERSION, Event, EventBody, InboxMessage};
-use crate::ids::{BotDigest, ConversationKey, Position, RunId, Timestamp};
+use crate::ids::{BotDigest, ConversationKey, MessageId, Position, RunId, Timestamp};
 use crate::machine::{EffectId, Step};
 use crate::turn::{Answered, Commit};
 
@@ -48,6 +48,8 @@ pub struct TaskRun {
     write: Option<Write>,
     /// Why it is to stop.
     cancelled: Option<String>,
+    /// Whether a conversation may not have heard of something.
+    untold: bool,
     planner: Asking,
     over: Option<RunReport>,
 }
@@ -107,6 +109,12 @@ struct Saved {
     /// The newest message that was taken: those up to it but the first are answered.
     #[serde(default)]
     heard: Position,
+    /// The steps whose agents will tell of their answers, by effect, and when to look for each that nobody told of.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    asked: BTreeMap<u32, Timestamp>,
+    /// Whether the conversation that began the task has heard of everything.
+    #[serde(default)]
+    told: bool,
 }
 
 /// An effect that is under way.
@@ -115,10 +123,44 @@ struct Flight {
     what: What,
     effect: Effect,
     timeout_ms: u64,
-    /// Whether somebody may be at it: it was handed out, by this run or by one that it goes on with.
-    handed_out: bool,
-    /// When its answer is too late, once this run has handed it out.
-    deadline: Option<Timestamp>,
+    at: At,
+}
+
+/// How far an effect has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// It is to be handed out.
+    Queued {
+        /// Whether somebody may be at it already: it was handed out before.
+        again: bool,
+    },
+    /// Somebody is at it, and says how it ended.
+    HandedOut {
+        /// When that is too late.
+        deadline: Timestamp,
+    },
+    /// An agent is at it, and a message tells of its answer.
+    Asked {
+        /// When that is too late.
+        deadline: Timestamp,
+        /// When to look for an answer that nobody told of.
+        look: Timestamp,
+    },
+}
+
+impl At {
+    /// When there should have been an outcome.
+    fn deadline(self) -> Option<Timestamp> {
+        match self {
+            Self::Queued { .. } => None,
+            Self::HandedOut { deadline } | Self::Asked { deadline, .. } => Some(deadline),
+        }
+    }
+
+    /// Whether somebody may be at it.
+    fn is_begun(self) -> bool {
+        self != Self::Queued { again: false }
+    }
 }
 
 /// What an effect is for.
@@ -168,11 +210,20 @@ impl TaskRun {
     #[must_use]
     pub fn start(task: &Task, run: RunId, context: Context, now: Timestamp) -> Self {
         let mut run = Self::with(
-            Saved { schema: SCHEMA, run, digest: task.digest.clone(), effects: 0, commits: 0, heard: Position::default() },
+            Saved {
+                schema: SCHEMA,
+                run,
+                digest: task.digest.clone(),
+                effects: 0,
+                commits: 0,
+                heard: Position::default(),
+                asked: BTreeMap::new(),
+                told: false,
+            },
             context,
             now,
         );
-        run.take_up();
+        run.take_up(now);
         run
     }
 
@@ -192,6 +243,7 @@ impl TaskRun {
             out: VecDeque::new(),
             write: None,
             cancelled: None,
+            untold: false,
             planner: Asking::default(),
             over: None,
         };
@@ -218,14 +270,25 @@ impl TaskRun {
                 return;
             }
             Some(Message::Answer { step, text }) if self.board.asks(&step) && self.cancelled.is_none() => {
-                self.record(now, TaskEvent::StepEnded { step, result: text, spent: super::Spent::default() });
+                self.record(now, TaskEvent::StepEnded { step, result: text, spent: Spent::default() });
+            }
+            Some(Message::Outcome { said, spent }) if self.cancelled.is_none() => {
+                self.hear_agent(&answered.message_id, said, spent, now);
             }
             Some(Message::Cancel { reason }) => {
                 self.cancelled.get_or_insert(reason);
             }
-            Some(Message::Answer { .. }) | None => {}
+            Some(Message::Answer { .. } | Message::Outcome { .. }) | None => {}
         }
         self.answered.push(answered);
+    }
+
+    /// Takes an agent's answer to the message of this id. One to a try that was given up is ignored.
+    fn hear_agent(&mut self, asked: &MessageId, said: Result<String, String>, spent: Spent, now: Timestamp) {
+        let is_meant = |step: &board::Step| self.board.message_of(step).as_ref() == Some(asked);
+        let Some(place) = self.board.steps.iter().position(is_meant) else { return };
+        self.flights.retain(|_, flight| flight.what != What::Step(place));
+        self.step_answered(now, place, said, spent);
     }
 
     /// The newest message that was taken before the last write: a run is not to be parked past one that it has not heard.
@@ -286,7 +349,7 @@ impl TaskRun {
     fn issue(&mut self, what: What, effect: Effect, timeout_ms: u64) {
         let id = EffectId(self.saved.effects);
         self.saved.effects += 1;
-        self.put_under_way(id, Flight { what, effect, timeout_ms, handed_out: false, deadline: None });
+        self.put_under_way(id, Flight { what, effect, timeout_ms, at: At::Queued { again: false } });
     }
 
     fn put_under_way(&mut self, id: EffectId, flight: Flight) {

@@ -1,6 +1,6 @@
 //! What comes of effects.
 
-use super::{Completed, Cx, EffectId, StepState, TaskRun, What};
+use super::{At, Completed, Cx, EffectId, StepState, TaskRun, What};
 use crate::ids::Timestamp;
 use crate::machine::{EffectError, FailureKind, ProtocolError, Step};
 use crate::task::board;
@@ -19,41 +19,70 @@ impl TaskRun {
         let what = flight.what.clone();
         match (&what, &result) {
             (_, Err(_))
-            | (What::Step(_), Ok(Completed::Answered { .. }))
+            | (What::Step(_), Ok(Completed::Answered { .. } | Completed::Asked))
             | (What::Plan, Ok(Completed::Planned(_)))
             | (What::Report, Ok(Completed::Reported)) => {}
             (What::Step(_) | What::Plan | What::Report, Ok(_)) => return Err(ProtocolError::WrongOutcome(id)),
         }
+        if let (What::Step(place), Ok(Completed::Asked)) = (&what, &result) {
+            self.is_asked(cx.now, id, *place);
+            return Ok(());
+        }
         self.flights.remove(&id);
         match (what, result) {
-            (What::Step(place), Ok(Completed::Answered { said: Ok(text), spent })) => self.step_done(cx, place, text, spent),
-            (What::Step(place), Ok(Completed::Answered { said: Err(error), spent })) => self.step_failed(cx, place, &error, true, spent),
+            (What::Step(place), Ok(Completed::Answered { said, spent })) => self.step_answered(cx.now, place, said, spent),
             (What::Step(place), Err(error)) => {
                 let may_retry = error.kind != FailureKind::Rejected;
-                self.step_failed(cx, place, &error.message, may_retry, Spent::default());
+                self.step_failed(cx.now, place, &error.message, may_retry, Spent::default());
             }
             (What::Plan, Ok(Completed::Planned(completion))) => self.planned(cx, &completion),
             (What::Plan, Err(error)) => self.planner_failed(cx, &error),
             // Who cannot be told now is told by the log.
-            (What::Report | What::Step(_) | What::Plan, Ok(_) | Err(_)) => {}
+            (What::Report, Err(_)) => self.untold = true,
+            (What::Report | What::Step(_) | What::Plan, Ok(_)) => {}
         }
         Ok(())
     }
 
-    fn step_done(&mut self, cx: Cx<'_>, place: usize, result: String, spent: Spent) {
+    /// An agent is at work on a step, whose time counts from when it was begun, whoever looks after it since.
+    fn is_asked(&mut self, now: Timestamp, id: EffectId, place: usize) {
+        let Some(begun) = self.board.steps.get(place).and_then(|step| step.begun) else { return };
+        if let Some(flight) = self.flights.get_mut(&id) {
+            flight.at = At::Asked { deadline: begun.plus_ms(flight.timeout_ms), look: now.plus_ms(limits::TASK_LOOK_MS) };
+        }
+    }
+
+    /// Has those asked again that nobody has told of in time: the same message is answered from the record.
+    pub(super) fn look_again(&mut self, now: Timestamp) {
+        for (id, flight) in &mut self.flights {
+            if matches!(flight.at, At::Asked { look, .. } if look <= now) {
+                flight.at = At::Queued { again: true };
+                self.queued.push(*id);
+            }
+        }
+    }
+
+    pub(super) fn step_answered(&mut self, now: Timestamp, place: usize, said: Result<String, String>, spent: Spent) {
+        match said {
+            Ok(text) => self.step_done(now, place, &text, spent),
+            Err(error) => self.step_failed(now, place, &error, true, spent),
+        }
+    }
+
+    fn step_done(&mut self, now: Timestamp, place: usize, result: &str, spent: Spent) {
         let Some(step) = self.name_of(place) else { return };
-        let result = crate::task::template::cut(&result, limits::RESULT_BYTES).to_owned();
-        self.record(cx.now, TaskEvent::StepEnded { step: step.clone(), result: result.clone(), spent });
+        let result = crate::task::template::cut(result, limits::RESULT_BYTES).to_owned();
+        self.record(now, TaskEvent::StepEnded { step: step.clone(), result: result.clone(), spent });
         self.report(&step, &format!("{step}: {result}"));
     }
 
-    pub(super) fn step_failed(&mut self, cx: Cx<'_>, place: usize, error: &str, may_retry: bool, spent: Spent) {
+    pub(super) fn step_failed(&mut self, now: Timestamp, place: usize, error: &str, may_retry: bool, spent: Spent) {
         let Some(step) = self.board.steps.get(place) else { return };
         let retry = step.planned.source.retry.unwrap_or_default();
-        let retry_at = (may_retry && step.tries < retry.attempts).then(|| self.backoff(cx.now, place, step.tries, retry));
+        let retry_at = (may_retry && step.tries < retry.attempts).then(|| self.backoff(now, place, step.tries, retry));
         let (name, is_human) = (step.planned.source.name.clone(), step.planned.is_human());
         let error = crate::task::template::cut(error, 1024).to_owned();
-        self.record(cx.now, TaskEvent::StepFailed { step: name.clone(), error: error.clone(), retry_at, spent });
+        self.record(now, TaskEvent::StepFailed { step: name.clone(), error: error.clone(), retry_at, spent });
         // What a person was asked was told under the same id.
         if retry_at.is_none() && !is_human {
             self.report(&name, &format!("{name} failed: {error}"));
@@ -128,16 +157,16 @@ impl TaskRun {
         let late: Vec<EffectId> = self
             .flights
             .iter()
-            .filter(|(_, flight)| flight.deadline.is_some_and(|deadline| deadline <= cx.now))
+            .filter(|(_, flight)| flight.at.deadline().is_some_and(|deadline| deadline <= cx.now))
             .map(|(id, _)| *id)
             .collect();
         for id in late {
             self.out.push_back(Step::Abort(id));
             let Some(flight) = self.flights.remove(&id) else { continue };
             match flight.what {
-                What::Step(place) => self.step_failed(cx, place, "no answer in time", true, Spent::default()),
+                What::Step(place) => self.step_failed(cx.now, place, "no answer in time", true, Spent::default()),
                 What::Plan => self.planner_failed(cx, &EffectError::new(FailureKind::TimedOut, "no answer in time")),
-                What::Report => {}
+                What::Report => self.untold = true,
             }
         }
         let unanswered: Vec<usize> = self
@@ -149,7 +178,7 @@ impl TaskRun {
             .map(|(place, _)| place)
             .collect();
         for place in unanswered {
-            self.step_failed(cx, place, "nobody answered in time", false, Spent::default());
+            self.step_failed(cx.now, place, "nobody answered in time", false, Spent::default());
         }
     }
 

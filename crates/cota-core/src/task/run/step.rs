@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Completed, Context, Cx, Effect, RunReport, StepState, SuspendedTask, TaskRun, TaskStep, Write, WriteProgress};
+use super::{At, Completed, Context, Cx, Effect, RunReport, StepState, SuspendedTask, TaskRun, TaskStep, Write, WriteProgress};
 use crate::ids::{CommitId, Timestamp};
 use crate::limits;
 use crate::machine::{CommitFailure, EffectId, Input, Issued, Machine, ProtocolError, Step};
@@ -58,7 +58,7 @@ impl Machine for TaskRun {
     /// Steps that were handed out are handed out again, with the same message to their agents.
     fn resume(suspended: SuspendedTask, context: Context, now: Timestamp) -> Self {
         let mut run = Self::with(suspended.0, context, now);
-        run.take_up();
+        run.take_up(now);
         run
     }
 }
@@ -95,7 +95,7 @@ impl TaskRun {
     fn perform(&mut self, cx: Cx<'_>, id: EffectId) -> Option<Issued<Effect>> {
         let flight = self.flights.get_mut(&id)?;
         let deadline = cx.now.plus_ms(flight.timeout_ms);
-        (flight.handed_out, flight.deadline) = (true, Some(deadline));
+        flight.at = At::HandedOut { deadline };
         Some(Issued { id, attempt: 1, deadline, effect: flight.effect.clone() })
     }
 
@@ -131,6 +131,8 @@ impl TaskRun {
         let commit_id = CommitId(format!("{}/{}", self.saved.run, self.saved.commits).into());
         self.saved.commits += 1;
         self.saved.heard = self.heard;
+        self.saved.asked = self.asked().map(|(id, look)| (id.0, look)).collect();
+        self.saved.told = matches!(then, Then::Park(_)) && !self.untold;
         let mut answered = std::mem::take(&mut self.answered);
         let run = match then {
             Then::Finish => {
@@ -146,13 +148,22 @@ impl TaskRun {
         true
     }
 
-    /// Until when the run lets go of its claim: nothing is under way, and it will be a while.
+    /// Until when the run lets go of its claim: nobody is at work but agents that tell of their answers, or it will be a while.
     fn parks_until(&self, cx: Cx<'_>) -> Option<Timestamp> {
-        if !self.flights.is_empty() || self.board.is_over() {
+        let asked = self.asked().count();
+        if asked < self.flights.len() || self.board.is_over() {
             return None;
         }
         let until = self.wakes_at(cx).unwrap_or(cx.now.plus_ms(LONG_MS));
-        (until.since(cx.now) > limits::TASK_SHORT_WAIT_MS).then_some(until)
+        (asked > 0 || until.since(cx.now) > limits::TASK_SHORT_WAIT_MS).then_some(until)
+    }
+
+    /// What agents will tell of, and when to look for it.
+    fn asked(&self) -> impl Iterator<Item = (EffectId, Timestamp)> {
+        self.flights.iter().filter_map(|(id, flight)| match flight.at {
+            At::Asked { look, .. } => Some((*id, look)),
+            At::Queued { .. } | At::HandedOut { .. } => None,
+        })
     }
 
     /// When something is to be done that no input tells of.
@@ -161,7 +172,8 @@ impl TaskRun {
             WriteProgress::Backoff(until) => Some(until),
             WriteProgress::Ready | WriteProgress::Sent => None,
         });
-        let flights = self.flights.values().filter_map(|flight| flight.deadline);
+        let flights = self.flights.values().filter_map(|flight| flight.at.deadline());
+        let looks = self.asked().map(|(_, look)| look);
         let steps = self.board.steps.iter().filter_map(|step| match step.state {
             StepState::Backoff(until) => Some(until),
             StepState::Running(_) => Self::answer_until(step),
@@ -169,7 +181,7 @@ impl TaskRun {
         });
         let budget = self.ends_at(cx).filter(|_| !self.board.is_over());
         // A step whose time has come and that does not begin waits for an outcome, not for the time.
-        flights.chain(steps).chain(write).chain(self.planner.again_at).chain(budget).filter(|at| *at > cx.now).min()
+        flights.chain(looks).chain(steps).chain(write).chain(self.planner.again_at).chain(budget).filter(|at| *at > cx.now).min()
     }
 
     fn written(&mut self) -> Result<(), ProtocolError> {

@@ -3,3 +3,4 @@
 mod plans;
 mod runs;
 mod stage;
+mod told;

@@ -37,6 +37,8 @@ pub struct TaskWorld {
     told: BTreeMap<MessageId, (String, bool)>,
     /// Messages that an agent has not answered.
     open: BTreeMap<MessageId, String>,
+    /// Whether agents tell of their answers by messages, which may be lost.
+    tells: bool,
     parked: Option<Timestamp>,
     polls: usize,
 }
@@ -95,7 +97,9 @@ impl TaskWorld {
     fn new(mut tape: Tape, most: usize) -> Self {
         let drawn = draw(&mut tape, most);
         let fates = drawn.fates();
+        let tells = tape.below(2) == 1;
         Self {
+            tells,
             tape,
             drawn: Arc::new(drawn),
             fates,
@@ -142,6 +146,9 @@ impl TaskWorld {
             10 => self.driving = None,
             11 => self.answer_people(),
             12 => self.repeat_late(),
+            13 => {
+                self.answer_by_message();
+            }
             _ => self.go_on(),
         }
     }
@@ -198,7 +205,15 @@ impl TaskWorld {
         let claim = match outcome {
             ClaimOutcome::Taken(claimed) => claimed.claim,
             ClaimOutcome::Held { until } => return self.now = self.now.max(until),
-            ClaimOutcome::Parked { .. } | ClaimOutcome::Idle => return self.answer_people(),
+            ClaimOutcome::Parked { until } => {
+                self.answer_people();
+                if !self.answer_by_message() && self.is_at_work() {
+                    // What nobody told of is looked for.
+                    self.now = self.now.max(until);
+                }
+                return;
+            }
+            ClaimOutcome::Idle => return self.answer_people(),
         };
         let run = self.load(&claim);
         self.driving = Some(Driving {
@@ -293,10 +308,11 @@ impl TaskWorld {
         let which = self.tape.below(driving.effects.len());
         let issued = driving.effects.remove(which);
         let result = match &issued.effect {
+            Effect::Ask { message_id, .. } if self.tells && self.open.contains_key(message_id) => Ok(Completed::Asked),
             Effect::Ask { message_id, .. } => {
-                let (step, tries) = self.asked[message_id].clone();
                 self.open.remove(message_id);
-                Ok(Completed::Answered { said: self.drawn.answer(&step, tries), spent: Spent { llm_calls: 1, tokens: 0 } })
+                let (said, spent) = answer_to(&self.drawn, &self.asked[message_id]);
+                Ok(Completed::Answered { said, spent })
             }
             Effect::Report { .. } | Effect::Plan { .. } => Ok(Completed::Reported),
         };
@@ -304,6 +320,27 @@ impl TaskWorld {
         driving.run.handle(&drawn.task, input.clone(), now).expect("an outcome");
         driving.late.push(input);
         driving.waits = false;
+    }
+
+    /// One of the agents that tell of their answers has one; what it tells may be lost, or come twice. Whether any had.
+    fn answer_by_message(&mut self) -> bool {
+        if !self.tells || self.open.is_empty() {
+            return false;
+        }
+        let which = self.tape.below(self.open.len());
+        let asked = self.open.keys().nth(which).expect("one of them").clone();
+        self.open.remove(&asked);
+        let (said, spent) = answer_to(&self.drawn, &self.asked[&asked]);
+        for _ in 0..[1, 1, 2, 0][self.tape.below(4)] {
+            self.send(asked.clone(), Message::Outcome { said: said.clone(), spent });
+        }
+        true
+    }
+
+    /// Whether an agent is at work, as far as the log tells.
+    fn is_at_work(&self) -> bool {
+        let running = |step: &cota_core::task::Step| matches!(step.state, StepState::Running(_)) && !step.planned.is_human();
+        self.durable.steps().iter().any(running)
     }
 
     fn repeat_late(&mut self) {
@@ -437,4 +474,8 @@ impl TaskWorld {
             assert_eq!(event.seq, Seq(index as u64 + 1), "the log has a gap or a double");
         }
     }
+}
+
+fn answer_to(drawn: &Drawn, (step, tries): &(String, u16)) -> (Result<String, String>, Spent) {
+    (drawn.answer(step, *tries), Spent { llm_calls: 1, tokens: 0 })
 }
