@@ -65,7 +65,7 @@ impl<'a> Chooser<'a> {
 
     /// A form keeps the turn if the message has a value for it, or could be one, unless another action is surer.
     fn choose_while_waiting(&self, waiting: Waiting<'a>, situation: &Situation<'a>, best: Option<(Choice<'a>, f32)>) -> Choice<'a> {
-        let message = self.vocabulary.message(situation.text());
+        let message = self.vocabulary.message(situation.heard().grams());
         let class = self.lessons.classes().find(|class| class.action == waiting.name);
         let thought = class.and_then(|class| class.why(&message)).unwrap_or_default();
         let goes_on = Choice { action: waiting.name, thought, is_known: true };
@@ -87,7 +87,7 @@ impl<'a> Chooser<'a> {
             }
         }
         let best = actions.into_values().max_by(|left, right| left.sum.total_cmp(&right.sum))?;
-        let message = self.vocabulary.message(situation.text());
+        let message = self.vocabulary.message(situation.heard().grams());
         let Candidate { class, why, .. } = best.likeliest()?;
         let after_message = if situation.last().is_none() { class.why(&message) } else { None };
         let choice = Choice { action: &class.action, thought: after_message.unwrap_or(why), is_known: true };

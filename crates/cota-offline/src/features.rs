@@ -19,6 +19,10 @@ const LONGEST_GRAM: usize = 3;
 /// A sparse vector: places and values, places ascending.
 pub(crate) type Sparse = Vec<(u32, f32)>;
 
+/// Hashes of all 1- to 3-grams of a text's characters, ascending, with their counts.
+#[derive(Debug, Default)]
+pub(crate) struct Grams(Vec<(u64, f32)>);
+
 /// The n-grams of the examples, and how telling each is.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
@@ -33,13 +37,13 @@ impl Vocabulary {
     /// Learns from the messages of the examples how telling each n-gram is.
     ///
     /// `classes` bounds the places, so that the weights of a bot with many classes stay within memory.
-    pub(crate) fn learn<'t>(texts: impl Iterator<Item = &'t str>, classes: usize) -> Self {
+    pub(crate) fn learn<'t>(messages: impl Iterator<Item = &'t Grams>, classes: usize) -> Self {
         let mut documents: BTreeMap<u64, u32> = BTreeMap::new();
         let mut total = 0;
-        for text in texts {
+        for Grams(grams) in messages {
             total += 1;
-            for gram in grams(text).into_keys() {
-                *documents.entry(gram).or_default() += 1;
+            for (gram, _) in grams {
+                *documents.entry(*gram).or_default() += 1;
             }
         }
         let bits = bits_for(documents.len(), classes);
@@ -53,43 +57,56 @@ impl Vocabulary {
     }
 
     /// A message alone, of length 1 unless it is empty.
-    pub(crate) fn message(&self, text: &str) -> Sparse {
-        self.words(text, 0, 1.0)
+    pub(crate) fn message(&self, grams: &Grams) -> Sparse {
+        self.words(grams, 0, 1.0)
     }
 
     /// A situation: the message, told apart by what has happened since, and the context.
     pub(crate) fn situation(&self, situation: &Situation<'_>) -> Sparse {
         let phase = situation.last().map_or(0, |name| hash(name.as_bytes(), 1));
         let weight = if phase == 0 { 1.0 } else { LATER_WEIGHT };
-        let mut all: BTreeMap<u32, f32> = self.words(situation.text(), phase, weight).into_iter().collect();
-        situation.facts(&mut |fact| {
-            *all.entry(place(hash(fact.as_bytes(), 2), self.bits)).or_insert(0.0) += CONTEXT_WEIGHT;
-        });
-        all.into_iter().collect()
+        let mut all = self.words(situation.heard().grams(), phase, weight);
+        situation.facts(&mut |fact| all.push((place(hash(fact.as_bytes(), 2), self.bits), CONTEXT_WEIGHT)));
+        in_order(all)
     }
 
     /// The n-grams of a text, dampened counts times rarity, scaled to `length`.
     ///
     /// N-grams that no example has get no place but count in the length, so a text of many unknown ones says little.
-    fn words(&self, text: &str, phase: u64, length: f32) -> Sparse {
-        let mut all: BTreeMap<u32, f32> = BTreeMap::new();
+    fn words(&self, Grams(grams): &Grams, phase: u64, length: f32) -> Sparse {
+        let mut all = Sparse::with_capacity(grams.len());
         let mut squares = 0.0_f32;
-        for (gram, count) in grams(text) {
-            let rarity = self.rarity_of(gram);
+        for (gram, count) in grams {
+            let rarity = self.rarity_of(*gram);
             let value = (1.0 + count.ln()) * rarity.unwrap_or(self.unseen);
             squares += value * value;
             if rarity.is_some() {
-                *all.entry(place(gram ^ phase, self.bits)).or_insert(0.0) += value;
+                all.push((place(gram ^ phase, self.bits), value));
             }
         }
+        let mut all = in_order(all);
         let scale = if squares > 0.0 { length / squares.sqrt() } else { 0.0 };
-        all.into_iter().map(|(at, value)| (at, value * scale)).collect()
+        all.iter_mut().for_each(|(_, value)| *value *= scale);
+        all
     }
 
     fn rarity_of(&self, gram: u64) -> Option<f32> {
         let at = self.rarities.binary_search_by_key(&gram, |(known, _)| *known).ok()?;
         self.rarities.get(at).map(|(_, rarity)| *rarity)
     }
+}
+
+/// A vector of values that stand in any order, those of one place added up.
+fn in_order(mut values: Sparse) -> Sparse {
+    values.sort_by_key(|(at, _)| *at);
+    values.dedup_by(|(at, value), (before, sum)| {
+        let is_same = at == before;
+        if is_same {
+            *sum += *value;
+        }
+        is_same
+    });
+    values
 }
 
 /// The scalar product of two vectors.
@@ -117,23 +134,27 @@ pub(crate) fn folded(text: &str) -> String {
     folded.trim_matches(|letter: char| !letter.is_alphanumeric()).to_owned()
 }
 
-/// Hashes of all 1- to 3-grams of characters with their counts. A text begins and ends with a space.
-fn grams(text: &str) -> BTreeMap<u64, f32> {
-    let folded = folded(text);
-    let mut counts = BTreeMap::new();
-    if folded.is_empty() {
-        return counts;
-    }
-    let letters: Vec<char> = std::iter::once(' ').chain(clipped(&folded)).chain(std::iter::once(' ')).collect();
-    for length in 1..=LONGEST_GRAM {
-        for gram in letters.windows(length) {
-            if gram != [' '] {
-                let hash = gram.iter().fold(length as u64, |state, letter| mix(state, u64::from(u32::from(*letter))));
-                *counts.entry(hash).or_insert(0.0) += 1.0;
+impl Grams {
+    /// Those of a text, which begins and ends with a space.
+    pub(crate) fn of(text: &str) -> Self {
+        let folded = folded(text);
+        if folded.is_empty() {
+            return Self::default();
+        }
+        let letters: Vec<char> = std::iter::once(' ').chain(clipped(&folded)).chain(std::iter::once(' ')).collect();
+        let grams = (1..=LONGEST_GRAM).flat_map(|length| letters.windows(length)).filter(|gram| *gram != [' ']);
+        let mut hashes: Vec<u64> =
+            grams.map(|gram| gram.iter().fold(gram.len() as u64, |state, letter| mix(state, u64::from(u32::from(*letter))))).collect();
+        hashes.sort_unstable();
+        let mut counts: Vec<(u64, f32)> = Vec::with_capacity(hashes.len());
+        for hash in hashes {
+            match counts.last_mut() {
+                Some((last, count)) if *last == hash => *count += 1.0,
+                _ => counts.push((hash, 1.0)),
             }
         }
+        Self(counts)
     }
-    counts
 }
 
 fn clipped(text: &str) -> Vec<char> {
@@ -173,30 +194,36 @@ fn mix(state: u64, value: u64) -> u64 {
 mod tests {
     use super::*;
 
+    fn learned(texts: &[&str]) -> Vocabulary {
+        let grams: Vec<Grams> = texts.iter().map(|text| Grams::of(text)).collect();
+        Vocabulary::learn(grams.iter(), 2)
+    }
+
     #[test]
     fn texts_that_differ_in_case_space_and_marks_are_the_same_vector() {
-        let vocabulary = Vocabulary::learn(["Wie wird das Wetter?", "上海天气怎么样"].into_iter(), 2);
+        let vocabulary = learned(&["Wie wird das Wetter?", "上海天气怎么样"]);
         for (one, other) in
             [("Hello  you!", "hello you"), ("TROMSØ", "tromsø"), ("上海天气怎么样？", "上海天气怎么样"), ("room 12", "room 47")]
         {
-            assert_eq!(vocabulary.message(one), vocabulary.message(other), "{one} / {other}");
+            assert_eq!(vocabulary.message(&Grams::of(one)), vocabulary.message(&Grams::of(other)), "{one} / {other}");
         }
-        assert_ne!(vocabulary.message("hello"), vocabulary.message("hallo"));
+        assert_ne!(vocabulary.message(&Grams::of("hello")), vocabulary.message(&Grams::of("hallo")));
     }
 
     #[test]
     fn a_known_message_has_length_one_and_unknown_letters_are_nothing() {
-        let vocabulary = Vocabulary::learn(["one", "one and two"].into_iter(), 2);
-        let message = vocabulary.message("one and two");
+        let vocabulary = learned(&["one", "one and two"]);
+        let message = vocabulary.message(&Grams::of("one and two"));
         assert!((similarity(&message, &message) - 1.0).abs() < 1e-5);
-        assert!(vocabulary.message(" ?!").is_empty());
-        assert!(vocabulary.message("zzz").is_empty());
+        assert!(vocabulary.message(&Grams::of(" ?!")).is_empty());
+        assert!(vocabulary.message(&Grams::of("zzz")).is_empty());
     }
 
     #[test]
     fn nearer_texts_are_more_similar() {
-        let vocabulary = Vocabulary::learn(["weather in Oslo", "book a table"].into_iter(), 2);
-        let asked = vocabulary.message("the weather in Bergen");
-        assert!(similarity(&asked, &vocabulary.message("weather in Oslo")) > similarity(&asked, &vocabulary.message("book a table")));
+        let vocabulary = learned(&["weather in Oslo", "book a table"]);
+        let message = |text: &str| vocabulary.message(&Grams::of(text));
+        let asked = message("the weather in Bergen");
+        assert!(similarity(&asked, &message("weather in Oslo")) > similarity(&asked, &message("book a table")));
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cota_core::bot::{Bot, USER_UTTER};
-use cota_core::tracker::{Tracker, result_text};
+use cota_core::tracker::Tracker;
 
 use crate::classifier::Sample;
 use crate::features::{Sparse, Vocabulary, similarity};
+use crate::heard::Messages;
 use crate::nearest::Nearest;
 use crate::rehearsal::{Lesson, rehearse};
 use crate::situation::Situation;
@@ -64,27 +65,27 @@ struct Question {
 
 impl Lessons {
     /// Rehearses the examples. The samples are those of the classes, in the examples' order.
-    pub(crate) fn learn(bot: &Bot, lexicon: &Lexicon, vocabulary: &Vocabulary) -> (Self, Vec<Sample>) {
+    pub(crate) fn learn(bot: &Bot, lexicon: &Lexicon, vocabulary: &Vocabulary, messages: &Messages<'_>) -> (Self, Vec<Sample>) {
         let each_answer = answers(bot) <= MOST_ANSWER_CLASSES;
         let mut lessons = Self::default();
         let mut known = BTreeMap::new();
         let mut samples = Vec::new();
-        rehearse(bot, lexicon, &mut |tracker, lesson| match lesson {
+        rehearse(bot, lexicon, messages, &mut |tracker, lesson| match lesson {
             Lesson::Choice { action, why, thought, texts } => {
                 let is_form = bot.form(action).is_some();
                 let texts = if is_form { &[] } else { texts };
                 let key = (action, if each_answer { texts } else { &[] });
                 let class = *known.entry(key).or_insert_with(|| lessons.add_class(action, thought));
-                let situation = Situation::of(bot, lexicon, tracker);
-                lessons.add_answer(class, texts, each_answer, || vocabulary.message(situation.text()));
+                let situation = Situation::of(bot, lexicon, tracker, messages.latest(tracker));
+                lessons.add_answer(class, texts, each_answer, || vocabulary.message(situation.heard().grams()));
                 lessons.add_fitting(class, &situation, why);
                 if situation.last().is_none() {
-                    lessons.add_message(class, vocabulary.message(situation.text()), why);
+                    lessons.add_message(class, vocabulary.message(situation.heard().grams()), why);
                 }
                 samples.push(Sample { features: vocabulary.situation(&situation), class });
             }
             Lesson::Question { form, slot, thought, texts } => {
-                let heard = vocabulary.message(&tracker.latest_user().map(result_text).unwrap_or_default());
+                let heard = vocabulary.message(messages.latest(tracker).grams());
                 let (form, slot, thought, texts) = (form.to_owned(), slot.to_owned(), thought.to_owned(), texts.to_vec());
                 lessons.questions.push(Question { filled: filled(tracker, &form), form, slot, heard, thought, texts });
             }

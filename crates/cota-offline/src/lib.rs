@@ -6,8 +6,8 @@
 //!
 //! - [`ExamplesModel`] is the whole of its interface.
 //! - `rehearsal` plays the examples through the tracker, `lessons` collects what they teach.
-//! - `situation` and `features` turn a moment of a conversation into a vector, `classifier` and `choice` turn that into the
-//!   next action, `calibrate` finds out when not to trust it.
+//! - `heard` reads a message once for all that is asked about it; `situation` and `features` turn a moment of a conversation into a
+//!   vector, `classifier` and `choice` turn that into the next action, `calibrate` finds out when not to trust it.
 //! - `slots` finds values in a message, `utter` says texts, `proxy` plays the user.
 //!
 //! **Key decision: examples are played, not parsed.** The situation before a step of an example and the situation in a
@@ -19,6 +19,7 @@ mod calibrate;
 mod choice;
 mod classifier;
 mod features;
+mod heard;
 mod lessons;
 mod model;
 mod nearest;

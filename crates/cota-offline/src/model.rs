@@ -1,6 +1,6 @@
 //! The model: what is learned from a bot's examples, and its answer to each question of a turn.
 
-use cota_core::bot::{BOT_UTTER, Bot, SELECTOR, USER_UTTER};
+use cota_core::bot::{BOT_UTTER, Bot, SELECTOR};
 use cota_core::event::{FormState, Slots};
 use cota_core::tracker::{Tracker, result_text};
 use cota_core::turn::{Completion, Purpose, SlotQuestion, ToolCall};
@@ -9,7 +9,8 @@ use serde_json::{Value as Json, json};
 use crate::calibrate::threshold;
 use crate::choice::Chooser;
 use crate::classifier::Classifier;
-use crate::features::Vocabulary;
+use crate::features::{Grams, Vocabulary};
+use crate::heard::{Heard, Messages};
 use crate::lessons::{Lessons, most_classes};
 use crate::proxy;
 use crate::situation::Situation;
@@ -32,10 +33,9 @@ impl ExamplesModel {
     #[must_use]
     pub fn train(bot: &Bot) -> Self {
         let lexicon = Lexicon::of(bot);
-        let steps = bot.source().examples.iter().flat_map(|dialogue| &dialogue.steps);
-        let messages = steps.filter(|step| step.name == USER_UTTER).flat_map(|step| step.result.texts()).map(String::as_str);
-        let vocabulary = Vocabulary::learn(messages, most_classes(bot));
-        let (lessons, samples) = Lessons::learn(bot, &lexicon, &vocabulary);
+        let messages = Messages::of(bot, &lexicon);
+        let vocabulary = Vocabulary::learn(messages.grams(bot), most_classes(bot));
+        let (lessons, samples) = Lessons::learn(bot, &lexicon, &vocabulary, &messages);
         let classifier = Classifier::train(&samples, vocabulary.places(), lessons.count());
         let threshold = threshold(&lessons);
         Self { lexicon, vocabulary, lessons, classifier, threshold }
@@ -60,7 +60,8 @@ impl ExamplesModel {
     }
 
     fn select(&self, bot: &Bot, tracker: &Tracker) -> Json {
-        let situation = Situation::of(bot, &self.lexicon, tracker);
+        let heard = Heard::latest(&self.lexicon, tracker);
+        let situation = Situation::of(bot, &self.lexicon, tracker, &heard);
         let choice = self.chooser().choose(bot, &situation);
         // A form that is active is asked for its slots anyway, and knows what it holds.
         let is_active = tracker.active_form() == Some(choice.action);
@@ -72,7 +73,8 @@ impl ExamplesModel {
         if let Some(question) = open_question(bot, tracker) {
             return content(self.ask(bot, tracker, &question).1);
         }
-        let situation = Situation::of(bot, &self.lexicon, tracker);
+        let heard = Heard::latest(&self.lexicon, tracker);
+        let situation = Situation::of(bot, &self.lexicon, tracker, &heard);
         let choice = self.chooser().choose(bot, &situation);
         if bot.form(choice.action).is_none() {
             let text = if choice.is_known { self.utter(bot, tracker, choice.action, None).1 } else { bot.settings().fallback.clone() };
@@ -85,17 +87,19 @@ impl ExamplesModel {
     /// The values of a form's slots in the latest message; in a turn that ran the form before, values that it has not had.
     fn fill(&self, bot: &Bot, tracker: &Tracker, name: &str) -> Slots {
         let Some(form) = bot.form(name) else { return Slots::new() };
-        let situation = Situation::of(bot, &self.lexicon, tracker);
+        let heard = Heard::latest(&self.lexicon, tracker);
+        let situation = Situation::of(bot, &self.lexicon, tracker, &heard);
         let asked = situation.waiting().filter(|waiting| waiting.name == name && was_asked(tracker)).and_then(|waiting| waiting.asked);
         let used = situation.used(name);
-        self.lexicon.fill(Filling { form: (name, form), text: situation.text(), asked, kept: tracker.form_slots(name), used: &used })
+        self.lexicon.fill(Filling { form: (name, form), heard: &heard, asked, kept: tracker.form_slots(name), used: &used })
     }
 
     fn utter(&self, bot: &Bot, tracker: &Tracker, action: &str, question: Option<&SlotQuestion>) -> (String, String) {
         if let Some(question) = question {
             return self.ask(bot, tracker, question);
         }
-        let situation = Situation::of(bot, &self.lexicon, tracker);
+        let heard = Heard::latest(&self.lexicon, tracker);
+        let situation = Situation::of(bot, &self.lexicon, tracker, &heard);
         let chooser = self.chooser();
         if was_selected(tracker, action) && !chooser.choose(bot, &situation).is_known {
             return (String::new(), bot.settings().fallback.clone());
@@ -104,7 +108,7 @@ impl ExamplesModel {
             return (String::new(), apology);
         }
         let values = Values::of(tracker);
-        let heard = self.vocabulary.message(situation.text());
+        let heard = self.vocabulary.message(heard.grams());
         let said =
             chooser.ranked(&situation, action).into_iter().find_map(|class| Some((class.thought.clone(), class.said(&values, &heard)?)));
         said.unwrap_or_else(|| {
@@ -115,7 +119,7 @@ impl ExamplesModel {
 
     /// What it thinks and how it asks for a slot: as an example does, else with the slot's description.
     fn ask(&self, bot: &Bot, tracker: &Tracker, question: &SlotQuestion) -> (String, String) {
-        let heard = self.vocabulary.message(&tracker.latest_user().map(result_text).unwrap_or_default());
+        let heard = self.vocabulary.message(&Grams::of(&tracker.latest_user().map(result_text).unwrap_or_default()));
         let as_in_an_example = self.lessons.question(tracker, &heard, &question.form, &question.slot);
         as_in_an_example.unwrap_or_else(|| {
             let slot = bot.form(&question.form).and_then(|form| form.slots.iter().find(|slot| slot.name == question.slot));

@@ -46,17 +46,18 @@ impl Nearest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::features::Vocabulary;
+    use crate::features::{Grams, Vocabulary};
 
     #[test]
     fn the_most_similar_message_comes_first() {
         let texts = ["reset my password", "where is my order", "order a new monitor"];
-        let vocabulary = Vocabulary::learn(texts.into_iter(), 3);
+        let grams = texts.map(Grams::of);
+        let vocabulary = Vocabulary::learn(grams.iter(), 3);
         let mut nearest = Nearest::default();
-        for text in texts {
-            nearest.add(&vocabulary.message(text));
+        for grams in &grams {
+            nearest.add(&vocabulary.message(grams));
         }
-        let first = |text: &str| nearest.find(&vocabulary.message(text)).first().map(|(number, _)| *number);
+        let first = |text: &str| nearest.find(&vocabulary.message(&Grams::of(text))).first().map(|(number, _)| *number);
         assert_eq!(first("my password please"), Some(0));
         assert_eq!(first("where's the order"), Some(1));
         assert_eq!(first("a monitor"), Some(2));

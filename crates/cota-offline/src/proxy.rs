@@ -3,7 +3,7 @@
 use cota_core::bot::{Bot, Dialogue, USER_UTTER};
 use cota_core::tracker::{Tracker, result_text};
 
-use crate::features::{Vocabulary, similarity};
+use crate::features::{Grams, Vocabulary, similarity};
 use crate::utter::is_speakable;
 
 /// How alike two messages are at least to count as the same place of a dialogue.
@@ -12,12 +12,12 @@ const SAME_PLACE: f32 = 0.5;
 /// What the user says next; nothing at the end of the dialogue.
 pub(crate) fn next_message<'b>(bot: &'b Bot, vocabulary: &Vocabulary, tracker: &Tracker) -> Option<&'b str> {
     let said: Vec<String> = tracker.actions().filter(|action| action.name == USER_UTTER).map(result_text).collect();
-    let said: Vec<_> = said.iter().map(|text| vocabulary.message(text)).collect();
+    let said: Vec<_> = said.iter().map(|text| vocabulary.message(&Grams::of(text))).collect();
     let mut best: Option<(f32, Place<'b>)> = None;
     for place in bot.source().examples.iter().flat_map(places) {
         let fit = place.before.iter().rev().zip(said.iter().rev());
         let fit = fit.map(|(texts, said)| {
-            let alike = |text: &String| similarity(said, &vocabulary.message(text));
+            let alike = |text: &String| similarity(said, &vocabulary.message(&Grams::of(text)));
             texts.iter().map(alike).fold(0.0, f32::max)
         });
         let fit: f32 = fit.take_while(|alike| *alike >= SAME_PLACE).sum();
@@ -43,7 +43,7 @@ impl Place<'_> {
         let (Some(texts), Some(said)) = (self.before.last(), said.last()) else { return 0 };
         let mut best = (f32::NEG_INFINITY, 0);
         for (at, text) in texts.iter().enumerate() {
-            let alike = similarity(said, &vocabulary.message(text));
+            let alike = similarity(said, &vocabulary.message(&Grams::of(text)));
             if alike > best.0 {
                 best = (alike, at);
             }

@@ -5,6 +5,7 @@ use cota_core::event::{ActionRecord, EVENT_VERSION, Event, FormState, ResultItem
 use cota_core::ids::{BotDigest, BotName, ConversationId, ConversationKey, InvalidName, MessageId, Owner, RunId, SenderId, Timestamp};
 use cota_core::tracker::{RECEIVER_BOT, Tracker};
 
+use crate::heard::Messages;
 use crate::situation::Situation;
 use crate::slots::{Filling, Lexicon, is_filled};
 use crate::utter::{is_speakable, placeholders};
@@ -37,12 +38,12 @@ pub(crate) enum Lesson<'a> {
 }
 
 /// Plays every dialogue, each as often as its richest UserUtter has texts, and tells each lesson once with its situation.
-pub(crate) fn rehearse<'b>(bot: &'b Bot, lexicon: &Lexicon, learn: &mut dyn FnMut(&Tracker, Lesson<'b>)) {
+pub(crate) fn rehearse<'b>(bot: &'b Bot, lexicon: &Lexicon, messages: &Messages<'_>, learn: &mut dyn FnMut(&Tracker, Lesson<'b>)) {
     let Ok(template) = template() else { return };
     for dialogue in &bot.source().examples {
         let texts = |step: &DialogueStep| if step.name == USER_UTTER { step.result.texts().len() } else { 0 };
         for variant in 0..dialogue.steps.iter().map(texts).max().unwrap_or(0).max(1) {
-            Stage::new(bot, lexicon, template.clone()).play(dialogue, variant, learn);
+            Stage::new(bot, lexicon, messages, template.clone()).play(dialogue, variant, learn);
         }
     }
 }
@@ -50,6 +51,7 @@ pub(crate) fn rehearse<'b>(bot: &'b Bot, lexicon: &Lexicon, learn: &mut dyn FnMu
 struct Stage<'b, 'l> {
     bot: &'b Bot,
     lexicon: &'l Lexicon,
+    messages: &'l Messages<'l>,
     tracker: Tracker,
     template: Event,
     /// Whether what follows was not told in an earlier variant.
@@ -59,8 +61,8 @@ struct Stage<'b, 'l> {
 }
 
 impl<'b, 'l> Stage<'b, 'l> {
-    fn new(bot: &'b Bot, lexicon: &'l Lexicon, template: Event) -> Self {
-        Self { bot, lexicon, tracker: Tracker::default(), template, is_news: false, entered: None }
+    fn new(bot: &'b Bot, lexicon: &'l Lexicon, messages: &'l Messages<'l>, template: Event) -> Self {
+        Self { bot, lexicon, messages, tracker: Tracker::default(), template, is_news: false, entered: None }
     }
 
     fn play(mut self, dialogue: &'b Dialogue, variant: usize, learn: &mut dyn FnMut(&Tracker, Lesson<'b>)) {
@@ -140,17 +142,18 @@ impl<'b, 'l> Stage<'b, 'l> {
         let said: Vec<&str> = texts.iter().flat_map(|text| placeholders(text)).collect();
         let open = |slot: &&Slot| !is_filled(kept, &slot.name) && !said.contains(&slot.name.as_str());
         let answers = later.iter().find(|step| step.name == USER_UTTER).map(|step| step.result.texts()).unwrap_or_default();
-        let is_answered = |slot: &&Slot| answers.iter().any(|text| !self.lexicon.find(name, &slot.name, text).is_empty());
+        let is_answered =
+            |slot: &&Slot| answers.iter().any(|text| !self.lexicon.find(name, &slot.name, self.messages.get(text)).is_empty());
         let open: Vec<&Slot> = form.slots.iter().filter(open).collect();
         open.iter().find(|slot| is_answered(slot)).or_else(|| open.first()).map(|slot| slot.name.as_str())
     }
 
     fn filled(&self, name: &str, form: &Form) -> Slots {
         let kept = self.tracker.form_slots(name);
-        let situation = Situation::of(self.bot, self.lexicon, &self.tracker);
+        let situation = Situation::of(self.bot, self.lexicon, &self.tracker, self.messages.latest(&self.tracker));
         let asked = situation.waiting().filter(|waiting| waiting.name == name).and_then(|waiting| waiting.asked);
         let used = situation.used(name);
-        let found = self.lexicon.fill(Filling { form: (name, form), text: situation.text(), asked, kept, used: &used });
+        let found = self.lexicon.fill(Filling { form: (name, form), heard: situation.heard(), asked, kept, used: &used });
         let mut slots = kept.cloned().unwrap_or_default();
         slots.extend(found);
         slots

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use cota_core::bot::{Bot, Form, USER_UTTER};
 use cota_core::event::{ActionRecord, FormState};
-use cota_core::tracker::{Tracker, is_formless, result_text};
+use cota_core::tracker::{Tracker, is_formless};
 
+use crate::heard::Heard;
 use crate::slots::{Filling, Lexicon, first_missing, spoken};
 
 /// A moment of a conversation, as the classifier sees it.
 #[derive(Debug)]
 pub(crate) struct Situation<'a> {
-    text: String,
+    heard: &'a Heard,
     since: Vec<&'a ActionRecord>,
     waiting: Option<Waiting<'a>>,
     before: Option<&'a str>,
@@ -31,20 +32,19 @@ pub(crate) struct Waiting<'a> {
 }
 
 impl<'a> Situation<'a> {
-    /// The present moment of a conversation.
-    pub(crate) fn of(bot: &'a Bot, lexicon: &'a Lexicon, tracker: &'a Tracker) -> Self {
-        let text = tracker.latest_user().map(result_text).unwrap_or_default();
+    /// The present moment of a conversation, with what its user said last.
+    pub(crate) fn of(bot: &'a Bot, lexicon: &'a Lexicon, tracker: &'a Tracker, heard: &'a Heard) -> Self {
         let since: Vec<&ActionRecord> = tracker.since_user().filter(|action| is_formless(action)).collect();
         let before = tracker.formless().rev().skip_while(|action| action.name != USER_UTTER).nth(1).map(|action| action.name.as_str());
-        let mut situation = Self { text, since, waiting: waiting(bot, tracker), before, found: BTreeMap::new(), repeatable: Vec::new() };
-        situation.found = lexicon.survey(&situation.text);
+        let found = lexicon.survey(heard);
+        let mut situation = Self { heard, since, waiting: waiting(bot, tracker), before, found, repeatable: Vec::new() };
         situation.repeatable = situation.repeatable_forms(bot, lexicon);
         situation
     }
 
     /// What the user said last.
-    pub(crate) fn text(&self) -> &str {
-        &self.text
+    pub(crate) fn heard(&self) -> &'a Heard {
+        self.heard
     }
 
     /// The name of what finished last since the user spoke.
@@ -110,7 +110,7 @@ impl<'a> Situation<'a> {
         for run in self.since.iter().filter(|action| action.state == Some(FormState::End)) {
             let Some(form) = bot.form(&run.name).filter(|_| !forms.contains(&run.name.as_str())) else { continue };
             let used = self.used(&run.name);
-            let filling = Filling { form: (&run.name, form), text: &self.text, asked: None, kept: None, used: &used };
+            let filling = Filling { form: (&run.name, form), heard: self.heard, asked: None, kept: None, used: &used };
             if lexicon.fill(filling).values().filter_map(spoken).any(|value| !used.contains(&value)) {
                 forms.push(&run.name);
             }

@@ -6,6 +6,8 @@ use cota_core::bot::{Bot, Form, Slot};
 use cota_core::event::Slots;
 use serde_json::Value as Json;
 
+use crate::heard::Heard;
+
 /// Most characters of a message that is taken whole as a slot's value.
 const WHOLE_MESSAGE_CHARS: usize = 200;
 
@@ -49,7 +51,7 @@ pub(crate) struct Filling<'a> {
     /// The form.
     pub(crate) form: (&'a str, &'a Form),
     /// The message.
-    pub(crate) text: &'a str,
+    pub(crate) heard: &'a Heard,
     /// The slot that was asked for.
     pub(crate) asked: Option<&'a str>,
     /// What the form holds so far.
@@ -71,18 +73,23 @@ impl Lexicon {
         lexicon
     }
 
-    /// Every value of a slot in a message, in the order of the message, none overlapping.
-    pub(crate) fn find(&self, form: &str, slot: &str, text: &str) -> Vec<Found> {
+    /// Every value of each slot in a message, in the order of the message, none overlapping.
+    pub(crate) fn read(&self, text: &str) -> Vec<Vec<Found>> {
+        let letters = lowered(text);
+        self.finders.iter().map(|finder| finder.find(text, &letters)).collect()
+    }
+
+    /// Every value of a slot in a message.
+    pub(crate) fn find<'h>(&self, form: &str, slot: &str, heard: &'h Heard) -> &'h [Found] {
         let number = self.by_slot.get(form).and_then(|slots| slots.get(slot));
-        number.and_then(|number| self.finders.get(*number)).map(|finder| finder.find(text, &lowered(text))).unwrap_or_default()
+        number.and_then(|number| heard.found().get(*number)).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The names of all slots that a message has values of, with how many different ones.
-    pub(crate) fn survey(&self, text: &str) -> BTreeMap<&str, usize> {
-        let letters = lowered(text);
+    pub(crate) fn survey(&self, heard: &Heard) -> BTreeMap<&str, usize> {
         let mut found: BTreeMap<&str, usize> = BTreeMap::new();
-        for finder in &self.finders {
-            let values: BTreeSet<String> = finder.find(text, &letters).into_iter().map(|found| found.value).collect();
+        for (finder, values) in self.finders.iter().zip(heard.found()) {
+            let values: BTreeSet<&str> = values.iter().map(|found| found.value.as_str()).collect();
             if !values.is_empty() {
                 let count = found.entry(&finder.slot.name).or_default();
                 *count = values.len().max(*count);
@@ -94,13 +101,13 @@ impl Lexicon {
     /// The values of a form's slots in a message.
     pub(crate) fn fill(&self, filling: Filling<'_>) -> Slots {
         let (name, form) = filling.form;
-        let mut taken: Vec<Found> = Vec::new();
+        let mut taken: Vec<&Found> = Vec::new();
         let mut values: BTreeMap<&str, String> = BTreeMap::new();
         let asked_first = form.slots.iter().filter(|slot| filling.asked == Some(slot.name.as_str()));
         let then_others = form.slots.iter().filter(|slot| filling.asked != Some(slot.name.as_str()));
         for slot in asked_first.chain(then_others) {
-            let free =
-                self.find(name, &slot.name, filling.text).into_iter().filter(|found| !taken.iter().any(|other| found.overlaps(other)));
+            let found = self.find(name, &slot.name, filling.heard).iter();
+            let free = found.filter(|found| !taken.iter().any(|other| found.overlaps(other)));
             if let Some(found) = preferred(free.collect(), slot, filling) {
                 values.insert(&slot.name, found.value.clone());
                 taken.push(found);
@@ -171,17 +178,17 @@ pub(crate) fn spoken(value: &Json) -> Option<String> {
 }
 
 /// The first value that neither a finished run nor the form itself has, else the first.
-fn preferred(found: Vec<Found>, slot: &Slot, filling: Filling<'_>) -> Option<Found> {
+fn preferred<'f>(found: Vec<&'f Found>, slot: &Slot, filling: Filling<'_>) -> Option<&'f Found> {
     let kept = filling.kept.and_then(|slots| slots.get(&slot.name)).and_then(Json::as_str);
-    let is_new = |found: &&Found| kept != Some(found.value.as_str()) && !filling.used.contains(&found.value);
-    found.iter().find(is_new).or_else(|| found.first()).cloned()
+    let is_new = |found: &&&Found| kept != Some(found.value.as_str()) && !filling.used.contains(&found.value);
+    found.iter().find(is_new).or_else(|| found.first()).copied()
 }
 
 /// The whole message as the value of the slot that was asked for, where any words may be.
 fn whole_message<'a>(filling: Filling<'a>) -> Option<(&'a str, String)> {
     let (_, form) = filling.form;
     let slot = form.slots.iter().find(|slot| filling.asked == Some(slot.name.as_str()))?;
-    let words = filling.text.trim_matches(|letter: char| !letter.is_alphanumeric());
+    let words = filling.heard.text().trim_matches(|letter: char| !letter.is_alphanumeric());
     let fits = takes_any_words(slot) && !words.is_empty() && words.chars().count() <= WHOLE_MESSAGE_CHARS;
     fits.then(|| (slot.name.as_str(), words.to_owned()))
 }
