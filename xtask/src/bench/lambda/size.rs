@@ -14,7 +14,7 @@ const MB: f64 = 1_000_000.0;
 
 pub(super) fn measure(_plan: &Plan) -> Result<Vec<Section>> {
     let mut rows = Vec::new();
-    for function in ["api", "turn", "websocket"] {
+    for function in ["api", "turn", "websocket", "task"] {
         let (plain, zipped) = sizes(function)?;
         let cells = vec![function.to_owned(), format!("{:.2} MB", plain / MB), format!("{:.2} MB", zipped / MB)];
         rows.push(match function {
