@@ -14,7 +14,7 @@ use cota_driver::task::Company;
 use cota_effects::StandardEffects;
 use cota_gateway::limits::{Limiter, Limits, Metered};
 use cota_gateway::{Access, Gateway, Options};
-use cota_native::{LazyHttp, unique_holder};
+use cota_native::{LazyHttp, Trust, unique_holder};
 use cota_publish::PublishedBots;
 use cota_publish::aws::{Aws, AwsError};
 use cota_store_dynamodb::DynamoStore;
@@ -91,7 +91,7 @@ impl Function {
     pub(crate) async fn open(role: Role) -> Result<Self, Failure> {
         let mut environment = Environment::of_process();
         let clock: Arc<dyn Clock> = Arc::new(WallClock::default());
-        let http: Arc<dyn HttpSend> = Arc::<LazyHttp>::default();
+        let http: Arc<dyn HttpSend> = Arc::new(LazyHttp::trusting(Trust::Mozilla));
         let aws = Services::of(&environment, &http, &clock);
         let aws = || aws.as_ref().map_err(|missing| Failure::Settings(missing.to_string()));
         if secrets::are_referred_to(&environment) {
@@ -101,7 +101,7 @@ impl Function {
         let settings = Settings::of(&environment)?;
         log::begin(settings.log_level);
         let present = Arc::new(Present::new(settings.turn));
-        let Stores { store, ledger, meter } = stores(&settings)?;
+        let Stores { store, ledger, meter } = stores(&settings, &http)?;
         let queue = settings.queue.clone().map(|url| aws()?.queue(url)).transpose()?;
         let bells = Bells::new(queue, Arc::clone(&present), Arc::clone(&clock));
         let fan_out = match settings.connections.clone() {
@@ -253,14 +253,15 @@ struct Stores {
     meter: Meter,
 }
 
-fn stores(settings: &Settings) -> Result<Stores, Failure> {
+fn stores(settings: &Settings, http: &Arc<dyn HttpSend>) -> Result<Stores, Failure> {
     match &settings.store {
         StorePlace::Memory => {
             let (store, ledger) = (Arc::new(MemoryStore::new()), Arc::<MemoryLedger>::default());
             Ok(Stores { store, ledger, meter: Meter::default() })
         }
         StorePlace::DynamoDb(table) => {
-            let client = cota_store_dynamodb::client_from_environment().map_err(|error| Failure::Settings(error.to_string()))?;
+            let client = cota_store_dynamodb::client_from_environment(Arc::clone(http));
+            let client = client.map_err(|error| Failure::Settings(error.to_string()))?;
             // A doorbell of the queue is durable itself: nothing need be swept.
             let options = cota_store_dynamodb::Options { retention: settings.retention, sweeps: false };
             let store = Arc::new(DynamoStore::new(client, table, &options));

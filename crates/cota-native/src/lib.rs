@@ -15,6 +15,7 @@ mod spawn;
 
 pub use chance::SystemChance;
 pub use clock::TokioClock;
+pub use cota_effects::http::Trust;
 pub use holder::unique_holder;
 pub use http::LazyHttp;
 pub use key_set::KeySetAt;

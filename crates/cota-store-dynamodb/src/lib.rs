@@ -12,6 +12,8 @@
 //! with the same query and one write, and finishes with another: four in all.
 //!
 //! A holder is never known to be dead here: its claim is taken over when its lease ends.
+//!
+//! The SDK calls over the HTTP port (`transport`): a process has one pool of connections, and reads certificates once.
 
 mod accept;
 mod address;
@@ -30,6 +32,7 @@ mod read;
 mod retention;
 mod sweep;
 mod table;
+mod transport;
 mod write;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

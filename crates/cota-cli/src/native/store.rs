@@ -111,7 +111,7 @@ impl StorePlace {
             Self::DynamoDb(address) => {
                 // The doorbells of this process end with it, so it sweeps.
                 let options = cota_store_dynamodb::Options { retention: address.retention(), sweeps: true };
-                let store = Arc::new(DynamoStore::new(client_from_environment()?, address.table(), &options));
+                let store = Arc::new(DynamoStore::new(client_from_environment(Arc::<LazyHttp>::default())?, address.table(), &options));
                 Ok(Stores { conversations: Arc::clone(&store) as _, ledger: store })
             }
             Self::Memory => Ok(Stores { conversations: Arc::new(MemoryStore::new()), ledger: Arc::<MemoryLedger>::default() }),
@@ -128,7 +128,7 @@ impl StorePlace {
         match self {
             Self::DynamoDb(address) => {
                 if create {
-                    create_table(&client_from_environment()?, address.table()).await?;
+                    create_table(&client_from_environment(Arc::<LazyHttp>::default())?, address.table()).await?;
                 }
                 Ok(stores.conversations.ready().await?)
             }

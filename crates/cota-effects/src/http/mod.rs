@@ -13,4 +13,4 @@ mod resolver;
 
 pub use cota_driver::http::{BodyStream, HttpError, HttpRequest, HttpResponse, HttpSend};
 #[cfg(all(feature = "native", not(target_family = "wasm")))]
-pub use native::{NativeHttp, NativeHttpError};
+pub use native::{NativeHttp, NativeHttpError, Trust};

@@ -23,7 +23,20 @@ use cota_driver::address::{Forbidden, Reach};
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("cota/", env!("CARGO_PKG_VERSION")));
 const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 
-/// HTTP for servers and laptops: pooled connections, TLS by rustls with the system's certificates.
+/// The variables that name certificates to trust.
+const NAMED_CERTIFICATES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
+/// Whose certificates are trusted where neither `SSL_CERT_FILE` nor `SSL_CERT_DIR` names others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Those of the system, or Mozilla's where it has none.
+    #[default]
+    System,
+    /// Mozilla's, which are compiled in: reading the system's takes longer than all else that a short-lived process begins with.
+    Mozilla,
+}
+
+/// HTTP for servers, laptops and functions: pooled connections, TLS by rustls.
 ///
 /// Hosts that the bot's author named are reached through the proxy of `HTTPS_PROXY` and its kin, where one is set. Hosts that
 /// a slot or a redirect named never are: a proxy would resolve the name itself, and nobody would check what it stands for.
@@ -40,16 +53,17 @@ pub struct NativeHttp {
 pub struct NativeHttpError(String);
 
 impl NativeHttp {
-    /// Sets up the client. Certificates are read now: those of the system, or Mozilla's where it has none.
+    /// Sets up the client. Certificates that are not compiled in are read now.
     ///
     /// # Errors
     /// When the TLS settings are not usable.
-    pub fn new() -> Result<Self, NativeHttpError> {
-        Self::with(&resolver::system(), Matcher::from_env())
+    pub fn new(trust: Trust) -> Result<Self, NativeHttpError> {
+        let are_named = NAMED_CERTIFICATES.iter().any(|name| std::env::var_os(name).is_some());
+        Self::with(&resolver::system(), Matcher::from_env(), if are_named { Trust::System } else { trust })
     }
 
-    fn with(lookup: &Lookup, proxies: Matcher) -> Result<Self, NativeHttpError> {
-        let tls = Arc::new(tls_config()?);
+    fn with(lookup: &Lookup, proxies: Matcher, trust: Trust) -> Result<Self, NativeHttpError> {
+        let tls = Arc::new(tls_config(trust)?);
         let proxies = Some(Arc::new(proxies));
         let pool = |reach, proxies| Pool::new(connector(CheckedResolver::new(reach, Arc::clone(lookup)), &tls, proxies));
         Ok(Self { named: pool(Reach::Named, proxies.clone()), public: pool(Reach::Public, None), proxies })
@@ -110,18 +124,25 @@ fn user_in(url: &mut Url) -> Option<HeaderValue> {
     proof
 }
 
-fn tls_config() -> Result<ClientConfig, NativeHttpError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
+fn tls_config(trust: Trust) -> Result<ClientConfig, NativeHttpError> {
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| NativeHttpError(error.to_string()))?
-        .with_root_certificates(roots)
+        .with_root_certificates(roots(trust))
         .with_no_client_auth();
     Ok(config)
+}
+
+fn roots(trust: Trust) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    if trust == Trust::System {
+        // It heeds the variables.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    roots
 }
 
 fn classify(error: &(dyn Error + 'static), is_connect: bool) -> HttpError {
@@ -170,7 +191,12 @@ mod tests {
 
     fn through(proxies: Matcher, address: &'static str) -> NativeHttp {
         let lookup: Lookup = Arc::new(move |_| Box::pin(async move { Ok(vec![address.parse().unwrap()]) }));
-        NativeHttp::with(&lookup, proxies).unwrap()
+        NativeHttp::with(&lookup, proxies, Trust::System).unwrap()
+    }
+
+    #[test]
+    fn what_is_compiled_in_is_trusted_without_anything_being_read() {
+        assert_eq!(roots(Trust::Mozilla).len(), webpki_roots::TLS_SERVER_ROOTS.len());
     }
 
     fn get(url: &str, reach: Reach) -> HttpRequest {

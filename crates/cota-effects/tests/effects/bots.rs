@@ -10,7 +10,7 @@ use cota_core::machine::EffectError;
 use cota_core::turn::{Completion, LlmCall, Outcome, Purpose};
 use cota_driver::ports::{Clock, Effects as _, Job, Pieces, Work};
 use cota_effects::StandardEffects;
-use cota_effects::http::NativeHttp;
+use cota_effects::http::{NativeHttp, Trust};
 use cota_testkit::bots;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde_json::{Map, Value as Json};
@@ -31,7 +31,7 @@ impl Clock for SystemClock {
 }
 
 pub(crate) fn effects() -> StandardEffects {
-    StandardEffects::new(Arc::new(NativeHttp::new().unwrap()), Arc::new(SystemClock))
+    StandardEffects::new(Arc::new(NativeHttp::new(Trust::System).unwrap()), Arc::new(SystemClock))
 }
 
 pub(crate) fn llm(apibase: &str) -> Llm {

@@ -11,7 +11,7 @@ use cota_core::limits::EXECUTOR_ANSWER_BYTES;
 use cota_core::machine::{EffectError, FailureKind};
 use cota_effects::StandardEffects;
 use cota_effects::executor::{RunScript, ScriptRun};
-use cota_effects::http::NativeHttp;
+use cota_effects::http::{NativeHttp, Trust};
 use serde_json::{Value as Json, json};
 
 use crate::bots::{CANARY, SystemClock, effects, execute, http};
@@ -181,7 +181,7 @@ async fn a_script_gets_its_slots_as_whole_arguments() {
     let slots = json!({"city": "Oslo; rm -rf / {x}"});
     let scripts = Arc::new(FakeScripts::default());
     let effects_here = StandardEffects::with_scripts(
-        Arc::new(NativeHttp::new().unwrap()),
+        Arc::new(NativeHttp::new(Trust::System).unwrap()),
         Arc::new(SystemClock),
         Arc::clone(&scripts) as Arc<dyn RunScript>,
     );

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use cota_native::LazyHttp;
 use cota_store_dynamodb::aws_sdk_dynamodb::Client;
 use cota_store_dynamodb::aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
 use cota_store_dynamodb::aws_sdk_dynamodb::config::timeout::TimeoutConfig;
@@ -36,7 +37,7 @@ fn local() -> Builder {
     let variable = |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
     // A busy machine may take long to answer; what a call times out after is not what is tested.
     let patient = TimeoutConfig::builder().operation_attempt_timeout(HANG).operation_timeout(HANG).build();
-    config(variable).unwrap().timeout_config(patient)
+    config(variable, Arc::<LazyHttp>::default()).unwrap().timeout_config(patient)
 }
 
 /// A new table.

@@ -34,6 +34,9 @@ impl Environment {
             .env("AWS_LAMBDA_FUNCTION_NAME", &settings.name)
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            // Lambda names none, whatever this machine does.
+            .env_remove("SSL_CERT_FILE")
+            .env_remove("SSL_CERT_DIR")
             .envs(&settings.variables)
             .stdin(Stdio::null())
             .stdout(output)

@@ -4,8 +4,11 @@ mod bundles;
 mod programs;
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
+use cota_native::LazyHttp;
+use cota_store_dynamodb::aws_sdk_dynamodb::Client;
 use cota_store_dynamodb::create_table;
 use serde_json::Value as Json;
 
@@ -85,7 +88,7 @@ impl Deployment {
         let queue = Queue::create(&aws, "doorbell", plan.visibility, Some((&dead, ATTEMPTS))).await;
         let database = dynamodb::shared();
         let table = format!("functions-{}", aws.replace([':', '.'], "-"));
-        create_table(&client(database), &table).await.unwrap();
+        make_table(database, &table).await;
         let sockets = WebSocketApi::start().await;
         let function = |name: &str| {
             let mut settings = Settings { timeout: plan.timeout, concurrency: plan.concurrency, ..Settings::new(name, program(name)) };
@@ -174,8 +177,13 @@ fn definition() -> String {
     text.replace("${Partition}", "aws").replace("${TaskFunction}", "task")
 }
 
-fn client(database: &DynamoDb) -> cota_store_dynamodb::aws_sdk_dynamodb::Client {
+/// Makes a table for the functions.
+///
+/// # Panics
+/// If DynamoDB Local does not make it.
+pub async fn make_table(database: &DynamoDb, name: &str) {
     let environment = database.environment();
     let found = |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
-    cota_store_dynamodb::aws_sdk_dynamodb::Client::from_conf(cota_store_dynamodb::config(found).unwrap().build())
+    let config = cota_store_dynamodb::config(found, Arc::<LazyHttp>::default()).unwrap();
+    create_table(&Client::from_conf(config.build()), name).await.unwrap();
 }

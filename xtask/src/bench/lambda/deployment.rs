@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
-use cota_store_dynamodb::aws_sdk_dynamodb::Client;
+use anyhow::{Context as _, Result};
 use cota_testkit::lambda::{Function, FunctionUrl, Mischief, Poller, Queue, Settings, WebSocketApi};
 use cota_testkit::llm_server::{self, LlmServer, scripts};
-use cota_testkit::services::dynamodb::{self, DynamoDb};
+use cota_testkit::services::dynamodb;
 use cota_testkit::services::moto::Moto;
+use cota_testkit::targets::lambda::make_table;
 
 use super::program;
 use super::wire::Wire;
@@ -63,7 +63,7 @@ impl Deployment {
         let queue = Queue::create(&aws, "doorbell", VISIBILITY, None).await;
         let database = dynamodb::shared();
         let table = format!("bench-{}", aws.replace([':', '.'], "-"));
-        create_table(database, &table).await?;
+        make_table(database, &table).await;
         let wire = match counted {
             Some(Counted) => Some(Wire::start(&database.endpoint()).await?),
             None => None,
@@ -99,13 +99,6 @@ impl Deployment {
     pub(super) fn functions(&self) -> [(&'static str, &Function); 3] {
         [("api", &self.api), ("websocket", &self.socket), ("turn", &self.turn)]
     }
-}
-
-async fn create_table(database: &DynamoDb, name: &str) -> Result<()> {
-    let environment = database.environment();
-    let found = |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
-    let client = Client::from_conf(cota_store_dynamodb::config(found).map_err(|error| anyhow!("{error}"))?.build());
-    Ok(cota_store_dynamodb::create_table(&client, name).await?)
 }
 
 /// The port in an address such as `http://127.0.0.1:8000/v1`.
