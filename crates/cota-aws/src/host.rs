@@ -187,7 +187,7 @@ impl FunctionHost {
         lock(&self.running).insert(key.clone(), Arc::clone(&signals));
         add(&self.metrics.running, 1);
         let delivery = match &self.fan_out {
-            Some(fan_out) => Some(fan_out.begin(key, accepted.clone()).await),
+            Some(fan_out) => Some(fan_out.begin(key, accepted.clone(), self.hub.streams(key)).await),
             None => None,
         };
         let outlet = TurnOutlet { host: self, delivery };

@@ -48,12 +48,19 @@ enum News {
 impl FanOut {
     /// Begins to deliver, with the message whose acceptance began it all. A room in which nobody sits hears what is durable all the
     /// same: somebody may come meanwhile.
-    pub(crate) async fn begin(&self, key: &ConversationKey, accepted: Option<InboxMessage>) -> Delivery {
-        let seats = self.seats(key).await;
+    ///
+    /// Whether anybody wants pieces of the reply has to be known before the model is asked. Where it is, for somebody else
+    /// `wants_pieces`, who sits in the room is read while the model thinks.
+    pub(crate) async fn begin(&self, key: &ConversationKey, accepted: Option<InboxMessage>, wants_pieces: bool) -> Delivery {
+        let seats = if wants_pieces { None } else { Some(self.seats(key).await) };
+        let streams = wants_pieces || seats.as_deref().is_some_and(any_streams);
         let (news, heard) = mpsc::unbounded();
-        let streams = seats.iter().any(|(_, seat)| seat.streams);
         let (fan_out, key) = (self.clone(), key.clone());
         self.present.spawn(Box::pin(async move {
+            let seats = match seats {
+                Some(seats) => seats,
+                None => fan_out.seats(&key).await,
+            };
             if let Some(message) = accepted {
                 fan_out.tell(&key, &seats, |_| vec![render::accepted(&key.id, &message)]).await;
             }
@@ -142,7 +149,8 @@ impl FanOut {
             };
             match news {
                 None => self.pieces(key, &seats, pieces.take(self.clock.now())).await,
-                Some(Some(News::Fragment(fragment))) => pieces.add(fragment),
+                Some(Some(News::Fragment(fragment))) if any_streams(&seats) => pieces.add(fragment),
+                Some(Some(News::Fragment(_))) => {}
                 Some(Some(News::Durable(events))) => {
                     pieces.drop_all();
                     // Whoever came meanwhile has read the record as it was before, or sits here by now.
@@ -179,6 +187,10 @@ impl FanOut {
         let seats = self.register.seats(key).await;
         seats.inspect_err(|error| tracing::warn!(%error, "who sits in a room could not be read")).unwrap_or_default()
     }
+}
+
+fn any_streams(seats: &[(ConnectionId, Seat)]) -> bool {
+    seats.iter().any(|(_, seat)| seat.streams)
 }
 
 /// What an event says to a seat. Users' messages were shown when they were accepted, unless the seat was taken later.
