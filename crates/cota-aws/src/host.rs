@@ -17,7 +17,6 @@ use cota_core::limits;
 use cota_core::tracker::Tracker;
 use cota_core::turn::Fragment;
 use cota_driver::Signals;
-use cota_driver::TrackerCache;
 use cota_driver::conversation::{DriveTerms, Driven, Driver};
 use cota_driver::failpoint::failpoint;
 use cota_driver::host::{Conversations, Hub, Once, OnceError, SendError, Sent, Subscription, Update, check_length};
@@ -25,6 +24,7 @@ use cota_driver::metrics::{Metrics, add};
 use cota_driver::ports::{Bots, Clock, Doorbell as _, Effects, Spawn as _};
 use cota_driver::store::{Acceptance, AfterAccept, ClaimOutcome, Claimed, Holder, NewMessage, Progress, Store, StoreError};
 use cota_driver::task::{Relay, ServedTask, accept_terms};
+use cota_driver::{BoardCache, TrackerCache};
 
 use crate::connections::FanOut;
 use crate::doorbell::Bells;
@@ -96,6 +96,8 @@ impl FunctionHost {
                 bots: ports.bots,
                 holder: ports.holder,
                 cache: TrackerCache::new(CACHED_CONVERSATIONS),
+                // A task's next state is seldom another invocation of the same environment.
+                boards: BoardCache::new(0),
             };
             Self {
                 driver,

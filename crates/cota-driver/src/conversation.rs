@@ -10,7 +10,7 @@ use cota_core::machine::Machine;
 use cota_core::tracker::Tracker;
 use cota_core::turn::{Commit, Context, Fragment, GiveUp, Invocation, SuspendedTurn, Turn, TurnReport};
 
-use crate::cache::TrackerCache;
+use crate::cache::{BoardCache, TrackerCache};
 use crate::play::{Play, Played};
 use crate::ports::{Bots, Clock, Doorbell, Effects};
 use crate::signals::Signals;
@@ -35,6 +35,8 @@ pub struct Driver {
     pub holder: Holder,
     /// Conversations as they were after their last turn here.
     pub cache: TrackerCache,
+    /// Tasks as they were when they were last let go of here.
+    pub boards: BoardCache,
 }
 
 /// Takes what a turn gives out. No method may block: delivery is never awaited by a turn.
@@ -152,7 +154,8 @@ impl Driver {
                     start = Start { tracker: turn.into_tracker(), saved: Saved::Nothing, inbox };
                 }
                 (TurnReport::Finished(_), Some((commit_id, Next::Released { ring }))) => {
-                    self.cache.put(key, turn.into_tracker(), commit_id);
+                    let tracker = turn.into_tracker();
+                    self.cache.put(key, tracker.head, tracker, commit_id);
                     return if ring { Driven::Ring } else { Driven::Idle };
                 }
                 (TurnReport::Parked, Some((_, Next::Released { ring: true }))) => {

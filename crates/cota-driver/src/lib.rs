@@ -31,5 +31,5 @@ mod signals;
 pub mod store;
 pub mod task;
 
-pub use cache::TrackerCache;
+pub use cache::{BoardCache, TrackerCache};
 pub use signals::Signals;

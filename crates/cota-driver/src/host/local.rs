@@ -18,7 +18,7 @@ use cota_core::turn::{Commit, Fragment};
 use super::entrance::Entrance;
 use super::hub::Hub;
 use super::{Conversations, Once, OnceError, SendError, Sent, Subscription, Update, check_length};
-use crate::cache::TrackerCache;
+use crate::cache::{BoardCache, TrackerCache};
 use crate::conversation::{DriveTerms, Driven, Driver, Outlet};
 use crate::metrics::{Metrics, add};
 use crate::ports::{Bots, Clock, Doorbell, Effects, Spawn};
@@ -32,6 +32,8 @@ const SWEEP_MS: u64 = 5_000;
 const FOLLOW_MS: u64 = 200;
 /// Conversations kept in memory between their turns.
 const CACHED_CONVERSATIONS: usize = 2_000;
+/// Tasks kept in memory while they are parked.
+const CACHED_TASKS: usize = 50;
 
 /// What a host runs on.
 pub struct Ports {
@@ -112,6 +114,7 @@ impl Host {
                 bots: ports.bots,
                 holder: ports.holder,
                 cache: TrackerCache::new(CACHED_CONVERSATIONS),
+                boards: BoardCache::new(CACHED_TASKS),
             };
             Self {
                 driver,
@@ -366,6 +369,7 @@ impl Conversations for Host {
     async fn forget(&self, key: &ConversationKey) -> Result<(), StoreError> {
         self.driver.store.delete(key).await?;
         self.driver.cache.forget(key);
+        self.driver.boards.forget(key);
         self.hub.publish(key, &Update::Forgotten);
         Ok(())
     }

@@ -16,7 +16,7 @@ use cota_core::machine::EffectError;
 use cota_core::turn::{Commit, Fragment, Outcome};
 
 use super::{SendError, check_length};
-use crate::cache::TrackerCache;
+use crate::cache::{BoardCache, TrackerCache};
 use crate::conversation::{DriveTerms, Driven, Driver, Outlet};
 use crate::memory::MemoryStore;
 use crate::metrics::{Metrics, add};
@@ -75,6 +75,7 @@ impl Once {
             bots: Arc::clone(&kept.bots),
             holder: kept.holder.clone(),
             cache: TrackerCache::new(0),
+            boards: BoardCache::new(0),
         };
         let accepted = driver.accept(&bot, &key, message.clone(), true).await.map_err(SendError::Store)?;
         let Acceptance::Accepted { position, then: AfterAccept::Drive(claimed) } = accepted else { return Err(OnceError::BrokenOff) };

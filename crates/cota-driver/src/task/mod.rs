@@ -74,10 +74,11 @@ pub(crate) struct Crew<'d> {
 impl Crew<'_> {
     /// Drives the task under a claim just taken, until it waits for somebody or is over.
     pub(crate) async fn drive(self, claimed: Claimed, go_on: bool, asking: Asking) -> Driven {
+        let mut known = self.driver.boards.current(self.key, claimed.head, claimed.last_commit.as_ref());
         let mut claim = claimed.claim;
         self.driver.doorbell.watch(self.key, claim.lease_until);
         loop {
-            let mut run = match self.prepare(&claim).await {
+            let mut run = match self.prepare(&claim, known.take()).await {
                 Ok(Some(run)) => run,
                 Ok(None) => return Driven::Left,
                 Err(error) => {
@@ -96,16 +97,31 @@ impl Crew<'_> {
                     return Driven::Left;
                 }
             };
-            let Played::Reported { report, next, parked } = played else { return Driven::Left };
+            let Played::Reported { report, next, parked, left } = played else { return Driven::Left };
             match (report, next) {
                 (RunReport::Finished(_) | RunReport::Idle, Some(Next::Waiting { claim: kept, .. })) => claim = kept,
                 (RunReport::Finished(_) | RunReport::Idle | RunReport::Parked, Some(Next::Released { ring })) => {
                     if let Some(until) = parked {
                         self.driver.doorbell.ring(self.key, until);
                     }
+                    if let Some((board, last)) = left {
+                        self.driver.boards.put(self.key, board.head, *board, last);
+                    }
                     return if ring { Driven::Ring } else { Driven::Idle };
                 }
                 (_, _) => return Driven::Left,
+            }
+        }
+    }
+
+    /// Folds the log.
+    async fn read_board(&self) -> Result<Board, StoreError> {
+        let mut board = Board::default();
+        loop {
+            let before = board.head;
+            self.driver.store.events(self.key, before, PAGE).await?.iter().for_each(|event| board.apply(event));
+            if board.head == before || board.head < Seq(before.0 + PAGE as u64) {
+                return Ok(board);
             }
         }
     }
@@ -123,17 +139,13 @@ impl Crew<'_> {
         }
     }
 
-    /// Reads what is durable, and makes the run of it.
-    async fn prepare(&self, claim: &Claim) -> Result<Option<TaskRun>, StoreError> {
+    /// Reads what is durable and not known yet, and makes the run of it.
+    async fn prepare(&self, claim: &Claim, known: Option<Board>) -> Result<Option<TaskRun>, StoreError> {
         let Some(Loaded { saved, inbox, .. }) = self.driver.store.load(self.key).await? else { return Ok(None) };
-        let mut board = Board::default();
-        loop {
-            let before = board.head;
-            self.driver.store.events(self.key, before, PAGE).await?.iter().for_each(|event| board.apply(event));
-            if board.head == before || board.head < Seq(before.0 + PAGE as u64) {
-                break;
-            }
-        }
+        let board = match known {
+            Some(board) => board,
+            None => self.read_board().await?,
+        };
         let now = self.driver.clock.now();
         let context = Context { key: self.key.clone(), board, inbox };
         let saved = saved.and_then(|bytes| serde_json::from_slice::<SuspendedTask>(&bytes).ok());

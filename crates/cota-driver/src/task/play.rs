@@ -9,10 +9,10 @@ use futures_util::future::{AbortHandle, Abortable, BoxFuture};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _, select_biased};
 
-use cota_core::ids::{ConversationKey, MessageId, Position, Timestamp};
+use cota_core::ids::{CommitId, ConversationKey, MessageId, Position, Timestamp};
 use cota_core::limits;
 use cota_core::machine::{CommitFailure, EffectError, EffectId, Input, Issued, Machine as _, ProtocolError, Step};
-use cota_core::task::{Completed, Effect, RunReport, StepState, TaskRun};
+use cota_core::task::{Board, Completed, Effect, RunReport, StepState, TaskRun};
 use cota_core::turn::Commit;
 
 use super::ask::{Asked, Question, answered, ask, hand_over, plan, report};
@@ -52,6 +52,8 @@ pub(super) enum Played {
         next: Option<Next>,
         /// When it goes on, where it is parked.
         parked: Option<Timestamp>,
+        /// The task as it was left, and the last commit.
+        left: Option<(Box<Board>, CommitId)>,
     },
     /// Its claim is let go, and these steps are to be put to their agents.
     Asks(Vec<Due>),
@@ -59,7 +61,7 @@ pub(super) enum Played {
 
 impl From<RunReport> for Played {
     fn from(report: RunReport) -> Self {
-        Self::Reported { report, next: None, parked: None }
+        Self::Reported { report, next: None, parked: None, left: None }
     }
 }
 
@@ -109,7 +111,7 @@ impl<'d> Play<'d> {
     pub(super) async fn run(mut self) -> Result<Played, ProtocolError> {
         let mut under_way = self.taken_up();
         let task = &self.crew.served.task;
-        let (mut next, mut parked) = (None, None);
+        let (mut next, mut parked, mut last) = (None, None, None);
         loop {
             let until = loop {
                 match self.run.poll(task, self.now())? {
@@ -119,7 +121,10 @@ impl<'d> Play<'d> {
                     Step::Commit(commit) => under_way.futures.push(self.commit(commit)),
                     Step::Wait { until } => break until,
                     Step::Park { until } => parked = Some(until),
-                    Step::Done(report) => return Ok(Played::Reported { report, next, parked }),
+                    Step::Done(report) => {
+                        let left = last.map(|last| (Box::new(self.run.into_board()), last));
+                        return Ok(Played::Reported { report, next, parked, left });
+                    }
                 }
             };
             if under_way.waits_for_agents() {
@@ -165,6 +170,7 @@ impl<'d> Play<'d> {
                     failpoint("after-task-commit");
                     under_way.unwritten = false;
                     next = Some(committed.next);
+                    last = Some(commit.commit_id);
                 }
                 Heard::Written(_, Err(error)) => {
                     tracing::debug!(%error, run = %self.run.run(), "a task's commit failed");

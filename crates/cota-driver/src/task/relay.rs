@@ -113,7 +113,7 @@ impl<'d> Relay<'d> {
                 ClaimOutcome::Held { .. } => return Err(RelayError::Held),
             };
             let crew = self.crew();
-            let Some(run) = crew.prepare(&claimed.claim).await? else { return Ok(Stage::Over) };
+            let Some(run) = crew.prepare(&claimed.claim, None).await? else { return Ok(Stage::Over) };
             let asking = Asking::Elsewhere { failed: std::mem::take(&mut failed) };
             let play = Play { crew, claim: claimed.claim, run, go_on: false, asking };
             if let Some(stage) = stage_after(play.run().await?)? {
@@ -191,7 +191,7 @@ impl<'d> Relay<'d> {
 fn stage_after(played: Played) -> Result<Option<Stage>, RelayError> {
     let (report, next, parked) = match played {
         Played::Asks(due) => return Ok(Some(Stage::Ask(due))),
-        Played::Reported { report, next, parked } => (report, next, parked),
+        Played::Reported { report, next, parked, .. } => (report, next, parked),
     };
     let rings = matches!(next, Some(Next::Released { ring: true }));
     match (report, parked) {

@@ -13,7 +13,7 @@ use cota_core::turn::{Commit, Completion, Fragment, Outcome, Purpose};
 use cota_driver::conversation::{DriveTerms, Driven, Driver, Outlet};
 use cota_driver::ports::{Bots, Clock, Doorbell, Effects, Job, Pieces, Work};
 use cota_driver::store::{Acceptance, AfterAccept, ClaimOutcome, Holder, NewMessage, Store};
-use cota_driver::{Signals, TrackerCache};
+use cota_driver::{BoardCache, Signals, TrackerCache};
 use cota_testkit::harness::{Tape, bots};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -41,6 +41,7 @@ impl Stage {
             bots: Arc::new(OneBot(Arc::clone(&bot))),
             holder: Holder(holder.to_owned()),
             cache: TrackerCache::new(0),
+            boards: BoardCache::new(0),
         };
         Self { driver, bot, asked }
     }

@@ -318,6 +318,12 @@ impl TaskRun {
         &self.board
     }
 
+    /// The task as a run that is over leaves it.
+    #[must_use]
+    pub fn into_board(self) -> Board {
+        self.board
+    }
+
     /// The run.
     #[must_use]
     pub fn run(&self) -> &RunId {

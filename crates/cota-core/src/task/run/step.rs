@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::{At, Completed, Context, Cx, Effect, RunReport, StepState, SuspendedTask, TaskRun, TaskStep, Write, WriteProgress};
+use crate::event::Event;
 use crate::ids::{CommitId, Timestamp};
 use crate::limits;
 use crate::machine::{CommitFailure, EffectId, Input, Issued, Machine, ProtocolError, Step};
 use crate::task::Task;
+use crate::tracker::Tracker;
 use crate::turn::{Commit, RunState, Then};
 
 /// Tries of one write before the run is left to a later holder.
@@ -61,6 +63,18 @@ impl Machine for TaskRun {
         run.take_up(now);
         run
     }
+}
+
+/// A task has no state but its board. Now and then that is written down, so that nobody who loads it looks for more in its log.
+fn snapshot_with(events: &[Event]) -> Option<Tracker> {
+    let (first, last) = (events.first()?.seq.0, events.last()?.seq.0);
+    if last / limits::SNAPSHOT_EVENTS == (first - 1) / limits::SNAPSHOT_EVENTS {
+        return None;
+    }
+    let mut tracker = Tracker::default();
+    events.iter().for_each(|event| tracker.apply(event));
+    tracker.snapshot = tracker.head;
+    Some(tracker)
 }
 
 impl TaskRun {
@@ -142,7 +156,8 @@ impl TaskRun {
             Then::Hold | Then::Park(_) => RunState::Put(self.save()),
         };
         let events = Arc::from(std::mem::take(&mut self.events));
-        let commit = Commit { commit_id, events, run, snapshot: None, answered, follow_up: None, then };
+        let snapshot = snapshot_with(&events);
+        let commit = Commit { commit_id, events, run, snapshot, answered, follow_up: None, then };
         let releases = std::mem::take(&mut self.queued);
         self.write = Some(Write { commit, releases, tries: 0, progress: WriteProgress::Ready });
         true
