@@ -34,6 +34,15 @@ impl Gateway {
         self.limiter().request_of(&identity.owner).await
     }
 
+    /// Whether an identity may open a connection beside those that it has open. Who keeps connections through processes asks it; a
+    /// [session](crate::websocket::Session) counts itself.
+    ///
+    /// # Errors
+    /// When these are too many already.
+    pub fn has_place(&self, identity: &Identity, open: usize) -> Result<(), Problem> {
+        self.limiter().has_place(&identity.owner, open)
+    }
+
     /// Sends a message into a conversation.
     ///
     /// # Errors

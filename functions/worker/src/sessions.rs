@@ -24,7 +24,7 @@ use cota_protocol::websocket::{ClientFrame, FrameError};
 use crate::connection::{CONNECTIONS, Channel, Visitor};
 use crate::platform::{Answer, Content, ask_object};
 use crate::upgrade::connect;
-use crate::wire::{Notice, Relayed};
+use crate::wire::{Notice, Relayed, fields};
 
 /// Texts that wait for one slow reader, more than all of a long conversation; its session is over with one more. An event stream
 /// then goes on behind its last id.
@@ -42,13 +42,16 @@ impl RemoteSessions {
         env.durable_object(CONNECTIONS).map(SendWrapper).map(Self)
     }
 
-    async fn open(&self, visitor: &Visitor, greetings: &[String]) -> worker::Result<Option<Wire>> {
-        let Some(socket) = connect(&self.0, visitor).await? else { return Ok(None) };
+    async fn open(&self, visitor: &Visitor, greetings: &[String]) -> worker::Result<Result<Wire, Problem>> {
+        let socket = match connect(&self.0, visitor).await? {
+            Ok(socket) => socket,
+            Err(refused) => return Ok(Err(refused)),
+        };
         socket.accept()?;
         greetings.iter().try_for_each(|greeting| socket.send_with_str(greeting))?;
         let (heard, texts) = mpsc::channel(MOST_WAITING);
         spawn_local(hear(socket.clone(), heard));
-        Ok(Some(Wire { texts, socket }))
+        Ok(Ok(Wire { texts, socket }))
     }
 
     async fn post(&self, visitor: Visitor, frame: String) -> worker::Result<Option<Map<String, Json>>> {
@@ -169,16 +172,8 @@ impl Talk for RemoteTalk {
     }
 }
 
-fn fields(frame: &[u8]) -> Option<Map<String, Json>> {
-    match serde_json::from_slice(frame) {
-        Ok(Json::Object(fields)) => Some(fields),
-        Ok(_) | Err(_) => None,
-    }
-}
-
-fn opened(opened: worker::Result<Option<Wire>>) -> Result<Wire, Problem> {
-    let wire = opened.map_err(|error| unreachable_now(&error))?;
-    wire.ok_or_else(|| Problem::new(Code::StoreUnavailable, "the session could not be opened now; try again in a moment"))
+fn opened(opened: worker::Result<Result<Wire, Problem>>) -> Result<Wire, Problem> {
+    opened.unwrap_or_else(|error| Err(unreachable_now(&error)))
 }
 
 fn unreachable_now(error: &worker::Error) -> Problem {

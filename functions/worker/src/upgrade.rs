@@ -8,8 +8,10 @@ use worker::{Env, Headers, ObjectNamespace, Request, RequestInit, WebSocket, Web
 use cota_gateway::websocket::MISSING_SENDER;
 use cota_gateway::{Gateway, problem};
 use cota_protocol::problem::{Code, Problem};
+use cota_protocol::websocket::FrameError;
 
 use crate::connection::{CONNECTIONS, Channel, VISITOR, Visitor};
+use crate::wire::fields;
 
 /// Where an object accepts a socket. Nobody else reaches it.
 const ADDRESS: &str = "https://object/socket";
@@ -37,21 +39,29 @@ pub(crate) fn asks_for_socket(parts: &Parts) -> bool {
 
 async fn accept(env: &Env, visitor: &Visitor) -> worker::Result<Response<Body>> {
     match connect(&env.durable_object(CONNECTIONS)?, visitor).await? {
-        Some(socket) => switched(socket),
-        None => Ok(problem(&Problem::new(Code::StoreUnavailable, "the socket could not be opened now; try again in a moment"))),
+        Ok(socket) => switched(socket),
+        Err(refused) => Ok(problem(&refused)),
     }
 }
 
-/// A socket to the object that has this visitor's, if it opens one now.
-pub(crate) async fn connect(connections: &ObjectNamespace, visitor: &Visitor) -> worker::Result<Option<WebSocket>> {
+/// A socket to the object that has this visitor's, or why it opens none now.
+pub(crate) async fn connect(connections: &ObjectNamespace, visitor: &Visitor) -> worker::Result<Result<WebSocket, Problem>> {
     let headers = Headers::new();
     headers.set("upgrade", "websocket")?;
     headers.set(VISITOR, &header_value(&serde_json::to_string(visitor)?))?;
     let mut init = RequestInit::new();
     init.with_headers(headers);
     let request = Request::new_with_init(ADDRESS, &init)?;
-    let response = connections.get_by_name(&visitor.connection())?.fetch_with_request(request).await?;
-    Ok(response.websocket())
+    let mut response = connections.get_by_name(&visitor.connection())?.fetch_with_request(request).await?;
+    let refused = match response.status_code() == StatusCode::SWITCHING_PROTOCOLS {
+        true => return Ok(response.websocket().ok_or_else(unavailable)),
+        false => fields(&response.bytes().await?).as_ref().and_then(FrameError::told),
+    };
+    Ok(Err(refused.map_or_else(unavailable, Problem::from)))
+}
+
+fn unavailable() -> Problem {
+    Problem::new(Code::StoreUnavailable, "no socket could be opened now; try again in a moment")
 }
 
 /// JSON in characters that a header may have.

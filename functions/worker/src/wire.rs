@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
 use worker::Request;
 
 use cota_core::event::{Event, InboxMessage};
@@ -191,6 +192,14 @@ pub(crate) fn answered<T: DeserializeOwned>(answer: Answer) -> Result<T, StoreEr
     match answer.content {
         Content::Whole(bytes) => serde_json::from_slice(&bytes).map_err(|error| StoreError::Corrupt(error.to_string())),
         Content::Pieces(_) => Err(StoreError::Corrupt("an object answered in lines".to_owned())),
+    }
+}
+
+/// A frame as a client reads it, if it is one.
+pub(crate) fn fields(frame: &[u8]) -> Option<Map<String, Json>> {
+    match serde_json::from_slice(frame) {
+        Ok(Json::Object(fields)) => Some(fields),
+        Ok(_) | Err(_) => None,
     }
 }
 

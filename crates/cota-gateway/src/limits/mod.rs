@@ -1,9 +1,9 @@
 //! How much anybody may have: requests, tokens and connections, for each identity and each address.
 //!
 //! Rates are counted in the [`Ledger`], or wherever else [`Accounts`] are, so they hold for all processes of a deployment;
-//! connections are counted in the process that has them. An identity is the owner of conversations: who a JWT names, or for whom
-//! an API key speaks. Who is not identified has the limits of the address alone. Where there is no limit, nothing is asked and
-//! nothing is counted.
+//! connections are counted where they are: in the process that has them, or by who keeps them through processes. An identity is
+//! the owner of conversations: who a JWT names, or for whom an API key speaks. Who is not identified has the limits of the
+//! address alone. Where there is no limit, nothing is asked and nothing is counted.
 //!
 //! Tokens are known only when they are used: a turn begins as long as there is anything left, and is paid for as it runs.
 
@@ -176,6 +176,17 @@ impl Limiter {
         Ok(Connected { _places: [of_owner, of_address] })
     }
 
+    /// Whether this identity may open a connection beside those that it has open.
+    ///
+    /// # Errors
+    /// When these are too many already.
+    pub(crate) fn has_place(&self, owner: &Owner, open: usize) -> Result<(), Problem> {
+        match self.limits.identity.connections {
+            Some(most) if is_identified(owner) && open >= most as usize => Err(too_many(&Who::Owner(owner.clone()), most)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn counts_tokens(&self) -> bool {
         self.limits.identity.tokens.or(self.limits.address.tokens).is_some()
     }
@@ -207,11 +218,7 @@ impl Limiter {
 
     fn enter(&self, who: Option<Who>, most: Option<u32>) -> Result<Option<Place>, Problem> {
         let Some((who, most)) = who.zip(most) else { return Ok(None) };
-        let place = self.places.take(&who, most).ok_or_else(|| {
-            let detail = format!("too many connections are open: {who} may have {most}; close one, then try again");
-            Problem::new(Code::RateLimited, detail).with("retry_after", CONNECTION_SECONDS)
-        })?;
-        Ok(Some(place))
+        self.places.take(&who, most).map(Some).ok_or_else(|| too_many(&who, most))
     }
 }
 
@@ -256,6 +263,11 @@ fn place(kind: Kind, who: &Who) -> String {
     };
     let hash: String = hex(&hash).chars().take(32).collect();
     format!("{FOLDER}{kind}/{by}/{hash}")
+}
+
+fn too_many(who: &Who, most: u32) -> Problem {
+    let detail = format!("too many connections are open: {who} may have {most}; close one, then try again");
+    Problem::new(Code::RateLimited, detail).with("retry_after", CONNECTION_SECONDS)
 }
 
 fn refuse(refused: Refused, kind: Kind, who: &Who, rate: Rate) -> Problem {

@@ -4,16 +4,20 @@ use super::{Allowance, Limits, Rate};
 
 /// A variable that says no limit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the variable {name} has to be a number a minute, such as 600, or 600:200 for at most 200 at once, or off; it is `{text}`")]
+#[error("the variable {name} has to be {wanted}, or off; it is `{text}`")]
 pub struct WrongLimit {
     name: &'static str,
+    wanted: &'static str,
     text: String,
 }
 
+const A_RATE: &str = "a number a minute, such as 600, or 600:200 for at most 200 at once";
+const A_NUMBER: &str = "a number, such as 64";
+
 impl Limits {
     /// The limits that the variables `COTA_LIMIT_REQUESTS`, `COTA_LIMIT_TOKENS` and `COTA_LIMIT_ADDRESS_REQUESTS` say; none
-    /// where they say nothing. Of connections there is no limit here: a function has one at a time and an object has one
-    /// sender's, and they know of no other; nor of an address' tokens, since turns run elsewhere than they were asked for.
+    /// where they say nothing. Of connections there is no limit here: a function has one at a time and knows of no other; nor of
+    /// an address' tokens, since turns run elsewhere than they were asked for.
     ///
     /// # Errors
     /// When one of them says no limit.
@@ -21,13 +25,26 @@ impl Limits {
         let rate = |name| match variable(name) {
             None => Ok(None),
             Some(text) if text == "off" => Ok(None),
-            Some(text) => text.parse::<Rate>().map(Some).map_err(|_| WrongLimit { name, text }),
+            Some(text) => text.parse::<Rate>().map(Some).map_err(|_| WrongLimit { name, wanted: A_RATE, text }),
         };
         Ok(Self {
             identity: Allowance { requests: rate("COTA_LIMIT_REQUESTS")?, tokens: rate("COTA_LIMIT_TOKENS")?, connections: None },
             address: Allowance { requests: rate("COTA_LIMIT_ADDRESS_REQUESTS")?, ..Allowance::default() },
             idle_ms: None,
         })
+    }
+
+    /// And a limit of an identity's connections, where the variable `COTA_LIMIT_CONNECTIONS` says one: for a target that has all of
+    /// them in one place.
+    ///
+    /// # Errors
+    /// When it says no limit.
+    pub fn with_connections(mut self, variable: impl Fn(&'static str) -> Option<String>) -> Result<Self, WrongLimit> {
+        let name = "COTA_LIMIT_CONNECTIONS";
+        let text = variable(name).filter(|text| text != "off");
+        let connections = text.map(|text| text.parse().map_err(|_| WrongLimit { name, wanted: A_NUMBER, text }));
+        self.identity.connections = connections.transpose()?;
+        Ok(self)
     }
 }
 
@@ -47,5 +64,7 @@ mod tests {
     fn a_wrong_limit_is_named_with_what_it_has_to_be() {
         let told = Limits::of_variables(|name| (name == "COTA_LIMIT_ADDRESS_REQUESTS").then(|| "many".to_owned())).unwrap_err();
         assert!(told.to_string().starts_with("the variable COTA_LIMIT_ADDRESS_REQUESTS has to be a number a minute"), "{told}");
+        let told = Limits::default().with_connections(|_| Some("many".to_owned())).unwrap_err().to_string();
+        assert_eq!(told, "the variable COTA_LIMIT_CONNECTIONS has to be a number, such as 64, or off; it is `many`");
     }
 }

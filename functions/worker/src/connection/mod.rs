@@ -21,6 +21,7 @@ use worker::{DurableObject, Env, Request, Response, State, WebSocket, WebSocketI
 use crate::platform::{self, random_name};
 use crate::wire::{self, Notice};
 use desk::{Desk, Job};
+use frames::refused;
 pub(crate) use socket::{Channel, Visitor};
 
 /// The binding of these objects in wrangler.toml.
@@ -32,6 +33,7 @@ const PING: &str = r#"{"type":"ping"}"#;
 const PONG: &str = r#"{"type":"pong"}"#;
 /// Events that arrive while a socket is open, and are not of interest.
 const GONE: u16 = 410;
+const TOO_MANY: u16 = 429;
 
 /// The object.
 #[durable_object]
@@ -56,6 +58,10 @@ impl DurableObject for ConnectionObject {
         match request.headers().get(VISITOR)? {
             Some(visitor) => {
                 let visitor: Visitor = serde_json::from_slice(visitor.as_bytes())?;
+                // Those of its identity are all here, whichever are awake.
+                if let Err(problem) = desk.gateway.has_place(&visitor.identity(), self.state.get_websockets().len()) {
+                    return Ok(Response::ok(refused(problem, None).answer().encode())?.with_status(TOO_MANY));
+                }
                 let WebSocketPair { client, server } = WebSocketPair::new()?;
                 let id = random_name().map_err(|error| worker::Error::RustError(error.to_string()))?;
                 self.state.accept_websocket_with_tags(&server, &[&id]);

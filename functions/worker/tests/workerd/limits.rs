@@ -1,8 +1,13 @@
 //! Limits: what is too much is refused, for each identity and each address apart, whichever way it comes.
 
+use std::any::Any;
+use std::time::Duration;
+
 use cota_gateway::Scopes;
 use cota_testkit::llm_server::{Settings, scripts};
 use serde_json::{Value as Json, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::support::http::{self, Response};
 use super::support::{self, Socket, Workerd, issue, model};
@@ -49,6 +54,50 @@ fn requests_are_counted_for_each_identity_and_each_address_over_http_and_on_sock
         eve.send_raw(r#"{"type":"ping"}"#).await;
         assert_eq!(eve.next().await.unwrap(), json!({"type": "pong"}), "a ping is free, and the socket is open");
     });
+}
+
+#[test]
+fn connections_are_counted_for_each_identity_whether_they_are_sockets_or_streams() {
+    support::run(async {
+        let key = Key::new().await;
+        let workerd = Workerd::start_with(&[
+            ("COTA_TEST_LLM", support::NO_MODEL),
+            ("COTA_DEFAULT_BOT", "weather"),
+            ("COTA_API_KEYS", key.record.as_str()),
+            ("COTA_LIMIT_CONNECTIONS", "2"),
+        ])
+        .await;
+        let address = workerd.address.clone();
+        let stream = async |sender: &str| Stream::open(&address, &key, sender).await;
+        let first = join(&address, &key, "ann", "192.0.2.1").await;
+        let second = stream("ann").await;
+        assert_eq!((second.status.as_str(), stream("ann").await.status.as_str()), ("200", "429"));
+        assert_eq!(stream("ben").await.status, "200");
+        for gone in [Box::new(first) as Box<dyn Any>, Box::new(second)] {
+            drop(gone);
+            // It is noticed in a moment.
+            while stream("ann").await.status != "200" {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    });
+}
+
+/// An event stream of which only the answer's status was read.
+struct Stream {
+    status: String,
+    _open: TcpStream,
+}
+
+impl Stream {
+    async fn open(address: &str, key: &Key, sender: &str) -> Self {
+        let mut open = TcpStream::connect(address).await.unwrap();
+        let head = format!("GET /sse?sender_id={sender} HTTP/1.1\r\nhost: {address}\r\n{}\r\n\r\n", key.bearer);
+        open.write_all(head.as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        open.read_exact(&mut status).await.unwrap();
+        Self { status: String::from_utf8_lossy(&status[9..]).into_owned(), _open: open }
+    }
 }
 
 #[test]
