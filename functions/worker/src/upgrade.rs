@@ -53,10 +53,10 @@ pub(crate) async fn connect(connections: &ObjectNamespace, visitor: &Visitor) ->
     init.with_headers(headers);
     let request = Request::new_with_init(ADDRESS, &init)?;
     let mut response = connections.get_by_name(&visitor.connection())?.fetch_with_request(request).await?;
-    let refused = match response.status_code() == StatusCode::SWITCHING_PROTOCOLS {
-        true => return Ok(response.websocket().ok_or_else(unavailable)),
-        false => fields(&response.bytes().await?).as_ref().and_then(FrameError::told),
-    };
+    if response.status_code() == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(response.websocket().ok_or_else(unavailable));
+    }
+    let refused = fields(&response.bytes().await?).as_ref().and_then(FrameError::told);
     Ok(Err(refused.map_or_else(unavailable, Problem::from)))
 }
 

@@ -5,9 +5,9 @@
 //! fold over that log: what is done, what runs, what a client is shown.
 //!
 //! **Key decision: a task is a conversation with itself.** It lives in the same store under the key `(task, owner, task id)`: its
-//! inbox holds the start, people's and agents' answers and the request to cancel; its log holds [`TaskEvent`]s; claim, commits and doorbell
-//! are the turn's. A step is a message into the agent's own conversation, whose id is made of the effect's key, so a step that
-//! is performed again after a crash is answered from the record.
+//! inbox holds the start, people's and agents' answers and the request to cancel; its log holds [`TaskEvent`]s; claim, commits
+//! and doorbell are the turn's. A step is a message into the agent's own conversation, whose id is made of the effect's key, so a
+//! step that is performed again after a crash is answered from the record.
 
 mod board;
 mod event;

@@ -16,15 +16,8 @@ use super::support::{self, Socket, Workerd, issue, model};
 fn requests_are_counted_for_each_identity_and_each_address_over_http_and_on_sockets() {
     support::run(async {
         let key = Key::new().await;
-        let workerd = Workerd::start_with(&[
-            ("COTA_TEST_LLM", support::NO_MODEL),
-            ("COTA_DEFAULT_BOT", "weather"),
-            ("COTA_API_KEYS", key.record.as_str()),
-            ("COTA_LIMIT_REQUESTS", "1:3"),
-            ("COTA_LIMIT_ADDRESS_REQUESTS", "1:7"),
-            ("COTA_LOG_LEVEL", "trace"),
-        ])
-        .await;
+        let limits = [("COTA_LIMIT_REQUESTS", "1:3"), ("COTA_LIMIT_ADDRESS_REQUESTS", "1:7"), ("COTA_LOG_LEVEL", "trace")];
+        let workerd = key.start(support::NO_MODEL, "weather", &limits).await;
         let address = workerd.address.clone();
         let look = |sender: &'static str, from: &'static str| look(&address, &key, sender, from);
         for sender in ["ann", "ben"] {
@@ -60,13 +53,7 @@ fn requests_are_counted_for_each_identity_and_each_address_over_http_and_on_sock
 fn connections_are_counted_for_each_identity_whether_they_are_sockets_or_streams() {
     support::run(async {
         let key = Key::new().await;
-        let workerd = Workerd::start_with(&[
-            ("COTA_TEST_LLM", support::NO_MODEL),
-            ("COTA_DEFAULT_BOT", "weather"),
-            ("COTA_API_KEYS", key.record.as_str()),
-            ("COTA_LIMIT_CONNECTIONS", "2"),
-        ])
-        .await;
+        let workerd = key.start(support::NO_MODEL, "weather", &[("COTA_LIMIT_CONNECTIONS", "2")]).await;
         let address = workerd.address.clone();
         let stream = async |sender: &str| Stream::open(&address, &key, sender).await;
         let first = join(&address, &key, "ann", "192.0.2.1").await;
@@ -105,13 +92,7 @@ fn a_turn_begins_as_long_as_there_are_tokens() {
     support::run(async {
         let llm = model(Settings::new(scripts::chat())).await;
         let (key, apibase) = (Key::new().await, llm.apibase());
-        let mut workerd = Workerd::start_with(&[
-            ("COTA_TEST_LLM", apibase.as_str()),
-            ("COTA_DEFAULT_BOT", "chat"),
-            ("COTA_API_KEYS", key.record.as_str()),
-            ("COTA_LIMIT_TOKENS", "10:100"),
-        ])
-        .await;
+        let mut workerd = key.start(&apibase, "chat", &[("COTA_LIMIT_TOKENS", "10:100")]).await;
         let address = workerd.address.clone();
         let ask = async |sender: &str, id: &str| {
             let body = json!({"text": format!("this is #{id}"), "sender_id": sender, "message_id": id}).to_string();
@@ -150,6 +131,12 @@ impl Key {
     async fn new() -> Self {
         let issued = issue(1, Scopes::CHAT, None).await;
         Self { record: serde_json::to_string(&[&issued.key]).unwrap(), bearer: format!("authorization: Bearer {}", issued.text) }
+    }
+
+    /// A Worker that knows the key, with these limits.
+    async fn start(&self, model: &str, bot: &str, limits: &[(&str, &str)]) -> Workerd {
+        let known = [("COTA_TEST_LLM", model), ("COTA_DEFAULT_BOT", bot), ("COTA_API_KEYS", self.record.as_str())];
+        Workerd::start_with(&[&known[..], limits].concat()).await
     }
 }
 
