@@ -24,7 +24,7 @@ use crate::host::Role;
 use crate::runtime::{self, Answer, Event, Pieces};
 
 /// How long a stream is held open that has no end of its own, in milliseconds: an environment serves nobody else meanwhile.
-const STREAM_MS: u64 = 25_000;
+pub(crate) const STREAM_MS: u64 = 25_000;
 /// Tells an EventSource to come again at once when its stream ends.
 const RETRY: &[u8] = b"retry: 1000\n\n";
 

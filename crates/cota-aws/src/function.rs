@@ -12,7 +12,7 @@ use cota_driver::ports::{Bots, Clock};
 use cota_driver::store::Store;
 use cota_driver::task::Company;
 use cota_effects::StandardEffects;
-use cota_gateway::limits::{Limiter, Limits, Metered};
+use cota_gateway::limits::{Limiter, Limits, Metered, SharedPlaces, StreamTerms};
 use cota_gateway::{Access, Gateway, Options};
 use cota_native::{LazyHttp, Trust, unique_holder};
 use cota_publish::PublishedBots;
@@ -20,10 +20,11 @@ use cota_publish::aws::{Aws, AwsError};
 use cota_store_dynamodb::DynamoStore;
 use tracing::level_filters::LevelFilter;
 
+use crate::api::STREAM_MS;
 use crate::aws::{JsonService, Signed};
 use crate::bundles::{Bundles, Reader};
 use crate::clock::WallClock;
-use crate::connections::{FanOut, Post, Register};
+use crate::connections::{FanOut, Post, Register, Rooms};
 use crate::doorbell::{Bells, Queue};
 use crate::failure::Failure;
 use crate::host::{FunctionHost, Ports, Role};
@@ -101,13 +102,19 @@ impl Function {
         let settings = Settings::of(&environment)?;
         log::begin(settings.log_level);
         let present = Arc::new(Present::new(settings.turn));
-        let Stores { store, ledger, meter } = stores(&settings, &http)?;
+        let Stores { store, ledger, rooms, meter } = stores(&settings, &http)?;
         let queue = settings.queue.clone().map(|url| aws()?.queue(url)).transpose()?;
         let bells = Bells::new(queue, Arc::clone(&present), Arc::clone(&clock));
+        let holder = unique_holder();
+        let places = settings.limits.identity.connections.map(|most| {
+            let streams = StreamTerms { instance: holder.0.clone(), longest_ms: STREAM_MS };
+            SharedPlaces::new(most, streams, Arc::clone(&ledger), Arc::clone(&clock), Arc::clone(&present) as _)
+        });
         let fan_out = match settings.connections.clone() {
             None => None,
             Some(endpoint) => Some(FanOut {
-                register: Register::new(Arc::clone(&ledger), Arc::clone(&clock)),
+                register: Register::new(Arc::clone(&ledger), Arc::clone(&clock), places.clone()),
+                rooms,
                 post: Post::new(aws()?.signed(), endpoint, Arc::clone(&clock)),
                 store: Arc::clone(&store),
                 clock: Arc::clone(&clock),
@@ -141,8 +148,7 @@ impl Function {
             }),
         };
         let stops = Stops { ledger: Arc::clone(&ledger), clock: Arc::clone(&clock) };
-        let limiter = limiter(settings.limits, &ledger, &clock);
-        let holder = unique_holder();
+        let limiter = limiter(settings.limits, &ledger, &clock, places);
         let access = identity::access(&environment, ledger, Arc::clone(&clock), http)?;
         if matches!(access, Access::Off) {
             tracing::warn!("callers are not identified: everybody may read and write every conversation");
@@ -204,8 +210,11 @@ impl Function {
 }
 
 /// Where nothing is limited, nothing is counted.
-fn limiter(limits: Limits, ledger: &Arc<dyn Ledger>, clock: &Arc<dyn Clock>) -> Arc<Limiter> {
-    if limits == Limits::default() { Limiter::none() } else { Limiter::new(limits, Arc::clone(ledger), Arc::clone(clock)) }
+fn limiter(limits: Limits, ledger: &Arc<dyn Ledger>, clock: &Arc<dyn Clock>, places: Option<SharedPlaces>) -> Arc<Limiter> {
+    if limits == Limits::default() {
+        return Limiter::none();
+    }
+    Limiter::sharing(limits, Arc::clone(ledger), Arc::clone(clock), places)
 }
 
 /// AWS's services, as far as this process may call them.
@@ -250,6 +259,7 @@ impl Services {
 struct Stores {
     store: Arc<dyn Store>,
     ledger: Arc<dyn Ledger>,
+    rooms: Rooms,
     meter: Meter,
 }
 
@@ -257,7 +267,7 @@ fn stores(settings: &Settings, http: &Arc<dyn HttpSend>) -> Result<Stores, Failu
     match &settings.store {
         StorePlace::Memory => {
             let (store, ledger) = (Arc::new(MemoryStore::new()), Arc::<MemoryLedger>::default());
-            Ok(Stores { store, ledger, meter: Meter::default() })
+            Ok(Stores { store, ledger, rooms: Rooms::default(), meter: Meter::default() })
         }
         StorePlace::DynamoDb(table) => {
             let client = cota_store_dynamodb::client_from_environment(Arc::clone(http));
@@ -265,7 +275,8 @@ fn stores(settings: &Settings, http: &Arc<dyn HttpSend>) -> Result<Stores, Failu
             // A doorbell of the queue is durable itself: nothing need be swept.
             let options = cota_store_dynamodb::Options { retention: settings.retention, sweeps: false };
             let store = Arc::new(DynamoStore::new(client, table, &options));
-            Ok(Stores { store: Arc::clone(&store) as _, ledger: Arc::clone(&store) as _, meter: Meter::new(store) })
+            let (ledger, rooms) = (Arc::clone(&store) as _, Rooms::of(Arc::clone(&store)));
+            Ok(Stores { store: Arc::clone(&store) as _, ledger, rooms, meter: Meter::new(store) })
         }
     }
 }

@@ -142,6 +142,15 @@ impl FunctionHost {
         Ok(())
     }
 
+    /// Where a conversation's record ends, and whether a message waits for its answer.
+    ///
+    /// # Errors
+    /// If the store cannot be asked.
+    pub(crate) async fn stands(&self, key: &ConversationKey) -> Result<(Seq, bool), StoreError> {
+        let loaded = self.driver.store.load(key).await?;
+        Ok(loaded.map_or((Seq::default(), false), |loaded| (loaded.tracker.head, !loaded.inbox.is_empty())))
+    }
+
     /// The task that a key is of.
     ///
     /// # Errors

@@ -69,7 +69,7 @@ async fn change<T>(
     for attempt in 0..TRIES {
         let (known, fresh) = match known.take() {
             Some(known) => (known, false),
-            None => match read::waiting(&store.table, key).await? {
+            None => match read::waiting(store, key).await? {
                 Some((head, inbox)) => (Known::read(head, inbox), true),
                 None => return Ok(Err(CommitError::Fenced)),
             },

@@ -41,7 +41,7 @@ pub(crate) async fn commit(
         // What is known here may be old. It is good for a write, which fails then, and for no other decision.
         let (known, fresh) = match known.take() {
             Some(known) => (known, false),
-            None => match read::waiting(&store.table, key).await? {
+            None => match read::waiting(store, key).await? {
                 Some((head, inbox)) => (Known::read(head, inbox), true),
                 None => return Ok(Err(CommitError::Fenced)),
             },

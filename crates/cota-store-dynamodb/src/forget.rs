@@ -11,13 +11,13 @@ use cota_driver::failpoint::failpoint;
 use crate::fault::Fault;
 use crate::head::{DELETING, EPOCH, VERSION};
 use crate::item::{at, number, number_of, sort_of};
-use crate::place::{self, PARTITION, RECORD};
+use crate::place::{self, PARTITION, RECORD, ROOM};
 use crate::read::pause;
 use crate::table::{Names, Page, Range, Values};
 use crate::write::{Condition, MOST_ITEMS, Obstacle, Transaction, Written};
 use crate::{DynamoStore, TRIES};
 
-/// Every item of a conversation.
+/// Every item of a conversation. Those who follow it do so still when it is gone, so the note of them stays.
 const ALL: (&str, &str) = ("!", "~");
 
 impl DynamoStore {
@@ -31,7 +31,7 @@ impl DynamoStore {
             let limit = i32::try_from(MOST_ITEMS - 1).ok();
             let range = Range { partition: &partition, from: ALL.0, to: ALL.1, descending: false, limit, after };
             let Page { items, next } = self.table.query(range).await?;
-            let places: Vec<&str> = items.iter().map(sort_of).filter(|place| *place != RECORD).collect();
+            let places: Vec<&str> = items.iter().map(sort_of).filter(|place| ![RECORD, ROOM].contains(place)).collect();
             if !places.is_empty() && !self.delete_marked(key, epoch, &places).await? {
                 return Ok(());
             }

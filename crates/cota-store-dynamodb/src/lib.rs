@@ -30,6 +30,7 @@ mod ledger;
 mod place;
 mod read;
 mod retention;
+mod room;
 mod sweep;
 mod table;
 mod transport;
@@ -56,6 +57,7 @@ pub use crate::table::{TableError, Usage, create_table};
 
 use crate::known::{Driven, Readings, Snapshots};
 use crate::retention::Retention;
+use crate::room::Rooms;
 use crate::table::Table;
 
 /// How often a write that lost a race is tried.
@@ -78,6 +80,7 @@ pub struct DynamoStore {
     driven: Driven,
     snapshots: Snapshots,
     readings: Readings,
+    rooms: Rooms,
     retention: Retention,
     sweeps: bool,
 }
@@ -91,6 +94,7 @@ impl DynamoStore {
             driven: Driven::default(),
             snapshots: Snapshots::default(),
             readings: Readings::default(),
+            rooms: Rooms::default(),
             retention: Retention::new(options.retention),
             sweeps: options.sweeps,
         }

@@ -1,8 +1,8 @@
 //! Where each item stands: the keys of the table.
 //!
 //! The items of a conversation share a partition, and the names of their kinds stand in the order in which a turn is loaded
-//! from the end: snapshot, saved run, record, waiting messages, and the log from its newest item back to the snapshot. What no
-//! turn needs (`id/`) stands before the log, where the query never comes.
+//! from the end: snapshot, saved run, who may follow, record, waiting messages, and the log from its newest item back to the
+//! snapshot. What no turn needs (`id/`) stands before the log, where the query never comes.
 
 use cota_core::ids::{ConversationKey, MessageId, Position, RunId, SenderId, Seq};
 
@@ -15,6 +15,8 @@ pub(crate) const EXPIRES_AT: &str = "expires_at";
 
 /// The claim record of a conversation.
 pub(crate) const RECORD: &str = "record";
+/// The note that somebody may follow the conversation: right behind its record.
+pub(crate) const ROOM: &str = "room";
 /// Before the log's first item.
 pub(crate) const LOG: &str = "log/";
 /// Before the first waiting message.

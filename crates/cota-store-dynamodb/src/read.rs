@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cota_core::event::{Event, InboxMessage};
-use cota_core::ids::{ConversationKey, Seq};
+use cota_core::ids::{ConversationKey, Seq, Timestamp};
 use cota_core::tracker::Tracker;
 use cota_driver::store::Loaded;
 
@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::head::Head;
 use crate::item::{Gathered, Item, decoded, number_of, sort_of};
 use crate::known::Reading;
-use crate::place::{self, LOG, MESSAGES, RECORD, SAVED, SNAPSHOT};
+use crate::place::{self, LOG, MESSAGES, RECORD, ROOM, SAVED, SNAPSHOT};
 use crate::retention;
 use crate::table::{Page, Range, Table};
 
@@ -54,7 +54,9 @@ pub(crate) async fn whole(store: &DynamoStore, key: &ConversationKey) -> Result<
     let partition = place::conversation(key);
     let mut snapshot = store.snapshots.of(key);
     for attempt in 0..TRIES {
-        match read_whole(&store.table, &partition, snapshot, store.readings.of(key)).await?.finish()? {
+        let reader = read_whole(&store.table, &partition, snapshot, store.readings.of(key)).await?;
+        store.rooms.note(key, reader.followed_until);
+        match reader.finish()? {
             Fits::Nothing => return Ok(None),
             Fits::Whole(whole, reading) => {
                 store.snapshots.note(key, reading.reaches);
@@ -69,10 +71,12 @@ pub(crate) async fn whole(store: &DynamoStore, key: &ConversationKey) -> Result<
 }
 
 /// The record and the messages that wait: one call where they fit into a page.
-pub(crate) async fn waiting(table: &Table, key: &ConversationKey) -> Result<Option<(Head, Vec<InboxMessage>)>, Fault> {
+pub(crate) async fn waiting(store: &DynamoStore, key: &ConversationKey) -> Result<Option<(Head, Vec<InboxMessage>)>, Fault> {
     let partition = place::conversation(key);
     for attempt in 0..TRIES {
-        let mut items = table.query_all(&partition, MESSAGES, RECORD).await?;
+        let mut items = store.table.query_all(&partition, MESSAGES, ROOM).await?;
+        let room = items.pop_if(|last| sort_of(last) == ROOM);
+        store.rooms.note(key, room.as_ref().map_or(Timestamp::default(), followed_until));
         let Some(head) = items.pop_if(|last| sort_of(last) == RECORD).as_ref().map(Head::read).transpose()? else { return Ok(None) };
         if head.deleting || head.record.pending as usize == items.len() {
             let inbox = items.iter().map(|item| decoded(item, MESSAGE)).collect::<Result<_, _>>()?;
@@ -136,6 +140,8 @@ struct Reader {
     tracker: Option<Tracker>,
     saved_parts: Gathered,
     saved: Option<Vec<u8>>,
+    /// Until when somebody may follow.
+    followed_until: Timestamp,
     head: Option<Head>,
     inbox: Vec<InboxMessage>,
     log: Gathered,
@@ -157,6 +163,10 @@ impl Reader {
         let place = sort_of(&item).to_owned();
         if place.starts_with(SAVED) {
             self.saved = self.saved_parts.add(item, RUN).or(self.saved.take());
+            return Ok(false);
+        }
+        if place == ROOM {
+            self.followed_until = followed_until(&item);
             return Ok(false);
         }
         if place == RECORD {
@@ -232,6 +242,11 @@ impl Reader {
         }
         Ok(Some(tracker))
     }
+}
+
+/// What the note says that somebody may follow.
+fn followed_until(room: &Item) -> Timestamp {
+    Timestamp(retention::end(room).unwrap_or_default().saturating_mul(1000))
 }
 
 /// The last event's place, in an item of the log.

@@ -28,6 +28,7 @@ impl Condition {
 }
 
 /// What an item is changed to, and under which condition.
+#[derive(Clone)]
 pub(crate) struct Change {
     pub(crate) key: Item,
     pub(crate) expression: String,

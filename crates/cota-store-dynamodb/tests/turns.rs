@@ -12,7 +12,7 @@ mod support;
 
 use std::sync::Arc;
 
-use cota_core::ids::{RunId, Seq};
+use cota_core::ids::{RunId, Seq, Timestamp};
 use cota_core::tracker::Tracker;
 use cota_driver::conversation::Driven;
 use cota_driver::store::{Acceptance, AfterAccept, ClaimOutcome, NewMessage, Store as _};
@@ -128,6 +128,41 @@ async fn a_message_that_comes_while_a_turn_runs_costs_its_finish_a_read_and_a_wr
     assert_eq!(wire.taken(), [WRITE, QUERY, WRITE]);
     assert!(matches!(committed.next, cota_driver::store::Next::Waiting { .. }), "{committed:?}");
     assert!(matches!(other.claim(&key, &holder("b"), T0).await.unwrap(), ClaimOutcome::Held { .. }));
+}
+
+#[tokio::test]
+async fn whoever_drives_knows_without_a_call_whether_the_conversation_is_followed() {
+    let (wire, table) = (Wire::default(), table().await);
+    let store = DynamoStore::new(wire.client(), &table, &Options::default());
+    let other = DynamoStore::new(support::client(), &table, &Options::default());
+    // DynamoDB itself deletes what has ended, by its own clock.
+    let (key, later) = (samples::key("public", "followed"), Timestamp(4_000_000_000_000));
+    assert!(store.is_followed(&key, T0), "it may be, as nobody has looked");
+    let mut head = Seq(0);
+    for (message, is_followed) in [("m1", false), ("m2", true), ("m3", true)] {
+        wire.taken();
+        let accepted = store.accept(&key, samples::message(message), &driving("a")).await.unwrap();
+        let Acceptance::Accepted { then: AfterAccept::Drive(claimed), .. } = accepted else { panic!("{accepted:?}") };
+        assert_eq!(store.is_followed(&key, T0), is_followed, "{message}");
+        assert!(!store.is_followed(&key, later.plus_ms(1_000)), "the note has an end, in whole seconds");
+        let commit = finish(&claimed.claim, 1, head, &claimed.loaded.unwrap().inbox);
+        let calls: &[&str] = if message == "m1" {
+            // Somebody comes while the turn runs: the finish is told, which is a read and a write more.
+            other.follow(&key, later).await.unwrap();
+            other.tell_driver(&key).await.unwrap();
+            &[QUERY, WRITE, WRITE, QUERY, WRITE]
+        } else {
+            &[QUERY, WRITE, WRITE]
+        };
+        head = store.commit(&key, &claimed.claim, &commit, &going_on(T0)).await.unwrap().head;
+        assert_eq!(wire.taken(), calls, "{message}");
+        assert!(store.is_followed(&key, T0), "{message}");
+    }
+    other.delete(&key).await.unwrap();
+    assert_eq!(store.claim(&key, &holder("a"), T0).await.unwrap(), ClaimOutcome::Idle);
+    assert!(store.is_followed(&key, T0), "who follows does not leave when the conversation is forgotten");
+    other.tell_driver(&key).await.unwrap();
+    assert_eq!(store.load(&key).await.unwrap(), None, "nobody drives, and nothing is written");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ pub(crate) fn limits(env: &Env) -> Result<Limits, WrongLimit> {
     if let Some(limits) = LIMITS.get() {
         return Ok(*limits);
     }
-    let limits = Limits::of_variables(|name| setting(env, name))?.with_connections(|name| setting(env, name))?;
+    let limits = Limits::of_variables(|name| setting(env, name))?;
     Ok(*LIMITS.get_or_init(|| limits))
 }
 

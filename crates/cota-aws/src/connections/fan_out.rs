@@ -17,6 +17,7 @@ use cota_protocol::websocket::ServerFrame;
 use super::post::{Post, Posted};
 use super::record::{ConnectionId, Seat};
 use super::register::Register;
+use super::rooms::Rooms;
 use crate::invocation::Present;
 
 /// Between two pieces of a reply on one connection, in milliseconds.
@@ -28,6 +29,7 @@ const PAGE: usize = 256;
 #[derive(Clone)]
 pub(crate) struct FanOut {
     pub(crate) register: Register,
+    pub(crate) rooms: Rooms,
     pub(crate) post: Post,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -52,14 +54,14 @@ impl FanOut {
     /// Whether anybody wants pieces of the reply has to be known before the model is asked. Where it is, for somebody else
     /// `wants_pieces`, who sits in the room is read while the model thinks.
     pub(crate) async fn begin(&self, key: &ConversationKey, accepted: Option<InboxMessage>, wants_pieces: bool) -> Delivery {
-        let seats = if wants_pieces { None } else { Some(self.seats(key).await) };
+        let seats = if wants_pieces { None } else { Some(self.seats_of_turn(key).await) };
         let streams = wants_pieces || seats.as_deref().is_some_and(any_streams);
         let (news, heard) = mpsc::unbounded();
         let (fan_out, key) = (self.clone(), key.clone());
         self.present.spawn(Box::pin(async move {
             let seats = match seats {
                 Some(seats) => seats,
-                None => fan_out.seats(&key).await,
+                None => fan_out.seats_of_turn(&key).await,
             };
             if let Some(message) = accepted {
                 fan_out.tell(&key, &seats, |_| vec![render::accepted(&key.id, &message)]).await;
@@ -84,8 +86,11 @@ impl FanOut {
         }
     }
 
-    /// Sends what is durable and was not sent, because whoever wrote it died before.
+    /// Sends what is durable and was not sent, because whoever wrote it died before. The conversation was just looked at.
     pub(crate) async fn catch_up(&self, key: &ConversationKey) -> Result<(), StoreError> {
+        if !self.rooms.may_be_taken(key, self.clock.now()) {
+            return Ok(());
+        }
         let seats = self.register.seats(key).await?;
         if seats.is_empty() {
             return Ok(());
@@ -154,7 +159,7 @@ impl FanOut {
                 Some(Some(News::Durable(events))) => {
                     pieces.drop_all();
                     // Whoever came meanwhile has read the record as it was before, or sits here by now.
-                    seats = self.seats(key).await;
+                    seats = self.seats_of_turn(key).await;
                     failpoint("before-push");
                     self.durable(key, &seats, &events).await;
                     failpoint("after-push");
@@ -181,6 +186,11 @@ impl FanOut {
         if let Err(error) = self.register.note_delivered(key, last.seq).await {
             tracing::warn!(%error, "how far a room was told could not be noted");
         }
+    }
+
+    /// Who sits in the room of a conversation that was just read for a turn, or written: where nobody can, nothing is asked.
+    async fn seats_of_turn(&self, key: &ConversationKey) -> Vec<(ConnectionId, Seat)> {
+        if self.rooms.may_be_taken(key, self.clock.now()) { self.seats(key).await } else { Vec::new() }
     }
 
     async fn seats(&self, key: &ConversationKey) -> Vec<(ConnectionId, Seat)> {

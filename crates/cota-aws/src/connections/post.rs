@@ -61,6 +61,13 @@ impl Post {
         }
     }
 
+    /// Whether a connection is certainly no more.
+    pub(crate) async fn is_gone(&self, id: &ConnectionId) -> bool {
+        let asked = self.call(Method::GET, id, Bytes::new()).await;
+        let status = asked.inspect_err(|error| tracing::warn!(%error, "whether a connection is open could not be asked"));
+        status.is_ok_and(|status| status == StatusCode::GONE)
+    }
+
     /// Ends a connection.
     pub(crate) async fn close(&self, id: &ConnectionId) {
         if let Err(error) = self.call(Method::DELETE, id, Bytes::new()).await {

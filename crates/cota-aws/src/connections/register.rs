@@ -7,12 +7,13 @@ use cota_core::ids::{ConversationKey, SenderId, Seq, Timestamp};
 use cota_driver::ledger::{Ledger, Record};
 use cota_driver::ports::Clock;
 use cota_driver::store::StoreError;
+use cota_gateway::limits::SharedPlaces;
 use cota_protocol::websocket::RoomInfo;
 
 use super::record::{Connection, ConnectionId, Seat};
 
 /// API Gateway ends a connection after two hours; its records may last a little longer.
-const LASTING_MS: u64 = 2 * 3_600_000 + 600_000;
+pub(crate) const LASTING_MS: u64 = 2 * 3_600_000 + 600_000;
 /// Tries of a change that others got ahead of.
 const TRIES: usize = 16;
 
@@ -21,11 +22,17 @@ const TRIES: usize = 16;
 pub(crate) struct Register {
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
+    places: Option<SharedPlaces>,
 }
 
 impl Register {
-    pub(crate) fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> Self {
-        Self { ledger, clock }
+    pub(crate) fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, places: Option<SharedPlaces>) -> Self {
+        Self { ledger, clock, places }
+    }
+
+    /// Where the connections of each identity are counted, if they are.
+    pub(crate) fn places(&self) -> Option<&SharedPlaces> {
+        self.places.as_ref()
     }
 
     pub(crate) async fn open(&self, id: &ConnectionId, connection: &Connection) -> Result<(), StoreError> {
@@ -36,13 +43,16 @@ impl Register {
         self.get(&connection_name(id)).await
     }
 
-    /// Takes a connection off the register, and off its seats. Yields what it was.
+    /// Takes a connection off the register, off its seats, and off its place. Yields what it was.
     pub(crate) async fn close(&self, id: &ConnectionId) -> Result<Option<Connection>, StoreError> {
         let now = self.clock.now();
         let Some(record) = self.ledger.take(&connection_name(id), now).await? else { return Ok(None) };
         let connection: Connection = read(&record)?;
         for sitting in &connection.rooms {
             self.ledger.take(&seat_name(&connection.key(&sitting.session), id), now).await?;
+        }
+        if let Some(places) = &self.places {
+            places.give_back(&connection.owner, id.as_str()).await?;
         }
         Ok(Some(connection))
     }

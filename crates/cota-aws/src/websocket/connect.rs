@@ -7,8 +7,8 @@ use cota_gateway::websocket::PATH;
 use cota_protocol::problem::{Code, Problem};
 use cota_protocol::websocket::ServerFrame;
 
-use super::Reply;
 use super::event::SocketEvent;
+use super::{Reply, places};
 use crate::connections::{Connection, ConnectionId, FanOut, room_info};
 use crate::doorbell::{Ring, Whom};
 use crate::failure::Failure;
@@ -23,10 +23,21 @@ pub(super) async fn connect(function: &Function, fan_out: &FanOut, event: Socket
     };
     let since = function.clock.now();
     let Identity { owner, sender, scopes, address: _ } = identity;
+    if let Err(problem) = places::take(fan_out, &id, &owner, since).await? {
+        return Ok(Reply::refused(&problem));
+    }
     let connection = Connection { bot, owner, sender, scopes, since, rooms: Vec::new() };
-    fan_out.register.open(&id, &connection).await?;
-    function.bells.send(&Ring { whom: Whom::Connection(id), at: since }).await.map_err(Failure::Doorbell)?;
-    Ok(Reply::OK)
+    let begun = begin(function, fan_out, &id, &connection).await;
+    if begun.is_err() {
+        places::give_back(fan_out, &id, &connection.owner).await;
+    }
+    begun.map(|()| Reply::OK)
+}
+
+async fn begin(function: &Function, fan_out: &FanOut, id: &ConnectionId, connection: &Connection) -> Result<(), Failure> {
+    fan_out.register.open(id, connection).await?;
+    let ring = Ring { whom: Whom::Connection(id.clone()), at: connection.since };
+    function.bells.send(&ring).await.map_err(Failure::Doorbell)
 }
 
 async fn visitor(function: &Function, event: SocketEvent) -> Result<(cota_core::ids::BotName, Identity), Problem> {

@@ -164,7 +164,11 @@ impl Client<'_> {
         let mut seat = Seat { sender, streams, after: Seq::default(), connected: self.connection.since, since: now };
         // The seat first, then the record: what is written between the two is sent twice rather than never.
         register.sit(&key, self.id, &seat).await?;
-        let head = self.function.host.state(&key).await?.map_or(Seq::default(), |tracker| tracker.head);
+        self.fan_out.rooms.enter(&key, now).await?;
+        let (head, is_driven) = self.function.host.stands(&key).await?;
+        if is_driven {
+            self.fan_out.rooms.tell_driver(&key).await?;
+        }
         seat.after = head;
         if head > Seq::default() {
             register.sit(&key, self.id, &seat).await?;

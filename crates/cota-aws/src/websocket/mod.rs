@@ -6,6 +6,7 @@
 mod connect;
 mod event;
 mod frame;
+mod places;
 
 use std::process::ExitCode;
 

@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what a test does not expect fails it")]
 
 mod answering;
+mod connecting;
 mod deploying;
 mod dying;
 mod events;
+mod following;
 mod mixing;
 mod parking;
 mod promises;

@@ -48,7 +48,7 @@ pub(crate) async fn show_events(State(gateway): State<Gateway>, to: Addressed) -
     let after = last_event_id.or(after).unwrap_or_default();
     match format {
         Format::EventStream => {
-            let connected = gateway.limiter().connect(Some(&key.owner), identity.address)?;
+            let connected = gateway.limiter().stream(&key.owner, identity.address).await?;
             let joining = follow::join(&gateway, key.clone(), false);
             let head = gateway.conversations().state(&key).await?.ok_or_else(unknown)?.head;
             Ok(stream::record(joining.after(after.min(head), head), gateway.clock().clone(), identity.scopes, connected))

@@ -1,9 +1,10 @@
 //! How much anybody may have: requests, tokens and connections, for each identity and each address.
 //!
 //! Rates are counted in the [`Ledger`], or wherever else [`Accounts`] are, so they hold for all processes of a deployment;
-//! connections are counted where they are: in the process that has them, or by who keeps them through processes. An identity is
-//! the owner of conversations: who a JWT names, or for whom an API key speaks. Who is not identified has the limits of the
-//! address alone. Where there is no limit, nothing is asked and nothing is counted.
+//! connections are counted where they are: in the process that has them, by who keeps them through processes, or in the ledger,
+//! too, where processes come and go ([`SharedPlaces`]). An identity is the owner of conversations: who a JWT names, or for whom an
+//! API key speaks. Who is not identified has the limits of the address alone. Where there is no limit, nothing is asked and nothing
+//! is counted.
 //!
 //! Tokens are known only when they are used: a turn begins as long as there is anything left, and is paid for as it runs.
 
@@ -13,6 +14,7 @@ mod metered;
 mod places;
 mod rates;
 mod settings;
+mod shared;
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,11 +33,13 @@ use crate::respond;
 use metered::Runs;
 use places::{Place, Places};
 use rates::Rates;
+use shared::StreamPlace;
 
 pub use accounts::{Accounts, Draw, Refused};
 pub use gcra::{NoRate, Rate, Wait};
 pub use metered::Metered;
 pub use settings::WrongLimit;
+pub use shared::{NoPlace, SharedPlaces, StreamTerms};
 
 /// Where the ledger has the states of rates.
 const FOLDER: &str = "limit/";
@@ -69,6 +73,7 @@ pub struct Limiter {
     limits: Limits,
     counting: Option<Counting>,
     places: Places,
+    shared: Option<SharedPlaces>,
     runs: Runs,
 }
 
@@ -91,19 +96,21 @@ enum Who {
 enum Kind {
     Requests,
     Tokens,
+    Connections,
 }
 
 /// The places that one connection takes, for as long as it lives.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Connected {
     _places: [Option<Place>; 2],
+    _shared: Option<StreamPlace>,
 }
 
 impl Limiter {
     /// No limit to anything.
     #[must_use]
     pub fn none() -> Arc<Self> {
-        Arc::new(Self { limits: Limits::default(), counting: None, places: Places::default(), runs: Runs::default() })
+        Arc::new(Self::counted(Limits::default(), None, None))
     }
 
     /// These limits, counted in this ledger.
@@ -115,8 +122,18 @@ impl Limiter {
     /// These limits, counted in these accounts.
     #[must_use]
     pub fn over(limits: Limits, accounts: Arc<dyn Accounts>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let counting = Some(Counting { accounts, clock });
-        Arc::new(Self { limits, counting, places: Places::default(), runs: Runs::default() })
+        Arc::new(Self::counted(limits, Some(Counting { accounts, clock }), None))
+    }
+
+    /// These limits, counted in this ledger for processes that come and go: an identity's event streams take these places.
+    #[must_use]
+    pub fn sharing(limits: Limits, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, places: Option<SharedPlaces>) -> Arc<Self> {
+        let counting = Counting { accounts: Arc::new(Rates::new(ledger)), clock };
+        Arc::new(Self::counted(limits, Some(counting), places))
+    }
+
+    fn counted(limits: Limits, counting: Option<Counting>, shared: Option<SharedPlaces>) -> Self {
+        Self { limits, counting, places: Places::default(), shared, runs: Runs::default() }
     }
 
     /// How long a socket may be open on which nothing is said, in milliseconds.
@@ -165,7 +182,7 @@ impl Limiter {
         }
     }
 
-    /// Takes the places of a connection from this address, and of this identity where it is known already.
+    /// Takes the places of a connection of this process from this address, and of this identity where it is known already.
     ///
     /// # Errors
     /// When either has too many open.
@@ -173,7 +190,17 @@ impl Limiter {
         let owner = owner.filter(|owner| is_identified(owner)).map(|owner| Who::Owner(owner.clone()));
         let of_owner = self.enter(owner, self.limits.identity.connections)?;
         let of_address = self.enter(address.map(Who::from), self.limits.address.connections)?;
-        Ok(Connected { _places: [of_owner, of_address] })
+        Ok(Connected { _places: [of_owner, of_address], _shared: None })
+    }
+
+    /// Takes the places of an event stream, wherever connections are counted.
+    ///
+    /// # Errors
+    /// When either has too many open.
+    pub(crate) async fn stream(&self, owner: &Owner, address: Option<ClientAddress>) -> Result<Connected, Problem> {
+        let Some(shared) = &self.shared else { return self.connect(Some(owner), address) };
+        let of_address = self.connect(None, address)?;
+        Ok(Connected { _shared: Some(shared.stream(owner).await?), ..of_address })
     }
 
     /// Whether this identity may open a connection beside those that it has open.
@@ -182,7 +209,7 @@ impl Limiter {
     /// When these are too many already.
     pub(crate) fn has_place(&self, owner: &Owner, open: usize) -> Result<(), Problem> {
         match self.limits.identity.connections {
-            Some(most) if is_identified(owner) && open >= most as usize => Err(too_many(&Who::Owner(owner.clone()), most)),
+            Some(most) if is_identified(owner) && open >= most as usize => Err(too_many(Who::Owner(owner.clone()), most)),
             Some(_) | None => Ok(()),
         }
     }
@@ -218,7 +245,7 @@ impl Limiter {
 
     fn enter(&self, who: Option<Who>, most: Option<u32>) -> Result<Option<Place>, Problem> {
         let Some((who, most)) = who.zip(most) else { return Ok(None) };
-        self.places.take(&who, most).map(Some).ok_or_else(|| too_many(&who, most))
+        self.places.take(&who, most).map(Some).ok_or_else(|| too_many(who, most))
     }
 }
 
@@ -242,6 +269,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Requests => "requests",
             Self::Tokens => "tokens",
+            Self::Connections => "connections",
         })
     }
 }
@@ -251,7 +279,7 @@ fn is_identified(owner: &Owner) -> bool {
     *owner != Owner::public()
 }
 
-/// Where the ledger has the state. Who it is about is not told.
+/// Where the ledger has the state. Who it is about is not told; names begin with it, so that a ledger in parts spreads them.
 fn place(kind: Kind, who: &Who) -> String {
     let hash = match who {
         Who::Owner(owner) => Sha256::digest(owner.as_str()),
@@ -262,10 +290,10 @@ fn place(kind: Kind, who: &Who) -> String {
         Who::Address(_) => "address",
     };
     let hash: String = hex(&hash).chars().take(32).collect();
-    format!("{FOLDER}{kind}/{by}/{hash}")
+    format!("{FOLDER}{hash}/{kind}/{by}")
 }
 
-fn too_many(who: &Who, most: u32) -> Problem {
+fn too_many(who: impl fmt::Display, most: u32) -> Problem {
     let detail = format!("too many connections are open: {who} may have {most}; close one, then try again");
     Problem::new(Code::RateLimited, detail).with("retry_after", CONNECTION_SECONDS)
 }

@@ -1,6 +1,8 @@
 //! Limits as variables say them, where no command line does.
 
-use super::{Allowance, Limits, Rate};
+use std::str::FromStr;
+
+use super::{Allowance, Limits};
 
 /// A variable that says no limit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,37 +17,31 @@ const A_RATE: &str = "a number a minute, such as 600, or 600:200 for at most 200
 const A_NUMBER: &str = "a number, such as 64";
 
 impl Limits {
-    /// The limits that the variables `COTA_LIMIT_REQUESTS`, `COTA_LIMIT_TOKENS` and `COTA_LIMIT_ADDRESS_REQUESTS` say; none
-    /// where they say nothing. Of connections there is no limit here: a function has one at a time and knows of no other; nor of
-    /// an address' tokens, since turns run elsewhere than they were asked for.
+    /// The limits that the variables `COTA_LIMIT_REQUESTS`, `COTA_LIMIT_TOKENS`, `COTA_LIMIT_CONNECTIONS` and
+    /// `COTA_LIMIT_ADDRESS_REQUESTS` say; none where they say nothing. An address' connections and tokens are not limited here:
+    /// functions and objects know of neither, as turns run elsewhere than they were asked for.
     ///
     /// # Errors
     /// When one of them says no limit.
     pub fn of_variables(variable: impl Fn(&'static str) -> Option<String>) -> Result<Self, WrongLimit> {
-        let rate = |name| match variable(name) {
-            None => Ok(None),
-            Some(text) if text == "off" => Ok(None),
-            Some(text) => text.parse::<Rate>().map(Some).map_err(|_| WrongLimit { name, wanted: A_RATE, text }),
+        let identity = Allowance {
+            requests: limit(&variable, "COTA_LIMIT_REQUESTS", A_RATE)?,
+            tokens: limit(&variable, "COTA_LIMIT_TOKENS", A_RATE)?,
+            connections: limit(&variable, "COTA_LIMIT_CONNECTIONS", A_NUMBER)?,
         };
-        Ok(Self {
-            identity: Allowance { requests: rate("COTA_LIMIT_REQUESTS")?, tokens: rate("COTA_LIMIT_TOKENS")?, connections: None },
-            address: Allowance { requests: rate("COTA_LIMIT_ADDRESS_REQUESTS")?, ..Allowance::default() },
-            idle_ms: None,
-        })
+        let requests = limit(&variable, "COTA_LIMIT_ADDRESS_REQUESTS", A_RATE)?;
+        Ok(Self { identity, address: Allowance { requests, ..Allowance::default() }, idle_ms: None })
     }
+}
 
-    /// And a limit of an identity's connections, where the variable `COTA_LIMIT_CONNECTIONS` says one: for a target that has all of
-    /// them in one place.
-    ///
-    /// # Errors
-    /// When it says no limit.
-    pub fn with_connections(mut self, variable: impl Fn(&'static str) -> Option<String>) -> Result<Self, WrongLimit> {
-        let name = "COTA_LIMIT_CONNECTIONS";
-        let text = variable(name).filter(|text| text != "off");
-        let connections = text.map(|text| text.parse().map_err(|_| WrongLimit { name, wanted: A_NUMBER, text }));
-        self.identity.connections = connections.transpose()?;
-        Ok(self)
-    }
+/// What a variable says, if it says a limit.
+fn limit<T: FromStr>(
+    variable: impl Fn(&'static str) -> Option<String>,
+    name: &'static str,
+    wanted: &'static str,
+) -> Result<Option<T>, WrongLimit> {
+    let text = variable(name).filter(|text| text != "off");
+    text.map(|text| text.parse().map_err(|_| WrongLimit { name, wanted, text })).transpose()
 }
 
 #[cfg(test)]
@@ -64,7 +60,7 @@ mod tests {
     fn a_wrong_limit_is_named_with_what_it_has_to_be() {
         let told = Limits::of_variables(|name| (name == "COTA_LIMIT_ADDRESS_REQUESTS").then(|| "many".to_owned())).unwrap_err();
         assert!(told.to_string().starts_with("the variable COTA_LIMIT_ADDRESS_REQUESTS has to be a number a minute"), "{told}");
-        let told = Limits::default().with_connections(|_| Some("many".to_owned())).unwrap_err().to_string();
+        let told = Limits::of_variables(|name| (name == "COTA_LIMIT_CONNECTIONS").then(|| "many".to_owned())).unwrap_err().to_string();
         assert_eq!(told, "the variable COTA_LIMIT_CONNECTIONS has to be a number, such as 64, or off; it is `many`");
     }
 }

@@ -35,7 +35,7 @@ impl Sessions for Here {
         identity: &Identity,
         places: &Places,
     ) -> Result<BoxStream<'static, sse::Event>, Problem> {
-        let connected = gateway.limiter().connect(Some(&identity.owner), identity.address)?;
+        let connected = gateway.limiter().stream(&identity.owner, identity.address).await?;
         let mut session = Session::begin(gateway.clone(), bot.clone(), identity.clone(), connected);
         for join in places.joins() {
             // What does not work is told on the stream.

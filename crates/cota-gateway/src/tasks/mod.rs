@@ -90,7 +90,7 @@ pub(crate) async fn show(State(gateway): State<Gateway>, to: OfTask) -> Result<R
     match format {
         Format::Json => Ok(respond::json_for_now(StatusCode::OK, &board.report(key.id))),
         Format::EventStream => {
-            let connected = gateway.limiter().connect(Some(&key.owner), identity.address)?;
+            let connected = gateway.limiter().stream(&key.owner, identity.address).await?;
             Ok(stream::follow(&gateway, key, cursor, connected))
         }
     }
