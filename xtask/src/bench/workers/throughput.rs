@@ -12,7 +12,9 @@ use crate::plan::Plan;
 use crate::processes;
 use crate::report::{Row, Section};
 
-const CONVERSATIONS: usize = 50;
+/// How long the model takes, in milliseconds, and how many conversations there are: so many that both sides have all the work that
+/// they can do, and few enough that neither keeps the one thread of workerd busy all the time.
+const LOADS: [(u64, usize); 3] = [(0, 50), (50, 50), (50, 10)];
 const LEAST_RATIO: f64 = 0.7;
 const MOST_OVERHEAD_MS: f64 = 10.0;
 
@@ -33,13 +35,13 @@ struct Seen {
 
 pub(super) fn measure(plan: &Plan) -> Result<Vec<Section>> {
     let mut rows = Vec::new();
-    for latency_ms in [0, 50] {
-        rows.extend(at(latency_ms, plan)?);
+    for (latency_ms, conversations) in LOADS {
+        rows.extend(at(latency_ms, conversations, plan)?);
     }
     Ok(vec![Section {
         title: "Turns per second",
         note: format!(
-            "{CONVERSATIONS} clients in a closed loop over HTTP, plain chat in `prompts` mode: two LLM calls a turn, a new conversation\n\
+            "Clients in a closed loop over HTTP, each with a conversation of plain chat in `prompts` mode: two LLM calls a turn, a new one\n\
              after ten turns, every reply checked. The bare pair is a Worker and an object in JavaScript that make two calls of the same\n\
              length and two writes to the object's SQLite, and nothing else: the limit. Each side by turns, {} round(s) of {:.1} s each\n\
              after {:.1} s of warming up; medians of the rounds, the ratio and the difference taken within each. CPU is workerd's\n\
@@ -48,29 +50,30 @@ pub(super) fn measure(plan: &Plan) -> Result<Vec<Section>> {
             plan.measured.as_secs_f64(),
             plan.warm_up.as_secs_f64()
         ),
-        head: vec!["model", "server", "turns/s", "p50 ms", "p95 ms", "CPU µs", "faults", "ratio", "p50 more, ms"],
+        head: vec!["model", "clients", "server", "turns/s", "p50 ms", "p95 ms", "CPU µs", "faults", "ratio", "p50 more, ms"],
         rows,
     }])
 }
 
-/// Both sides with a model that takes so long.
-fn at(latency_ms: u64, plan: &Plan) -> Result<Vec<Row>> {
+/// Both sides with a model that takes so long, and so many conversations.
+fn at(latency_ms: u64, conversations: usize, plan: &Plan) -> Result<Vec<Row>> {
     let mut llm = chatting(latency_ms)?;
     let cota = cota("chat", &llm.ready)?;
     let body_bytes = mean_body_bytes(&cota.address, &mut llm)?.to_string();
     let bare = bare(&llm.ready, &body_bytes)?;
     let mut rounds = Vec::new();
     for round in 0..plan.rounds {
-        rounds.push([talk(plan, &bare, &format!("w{latency_ms}-{round}"))?, talk(plan, &cota, &format!("w{latency_ms}-{round}"))?]);
+        let run = format!("w{latency_ms}-{conversations}-{round}");
+        rounds.push([talk(plan, &bare, conversations, &run)?, talk(plan, &cota, conversations, &run)?]);
     }
-    Ok(SIDES.iter().zip([0, 1]).map(|((side, name), place)| row(latency_ms, *side, name, &rounds, place)).collect())
+    Ok(SIDES.iter().zip([0, 1]).map(|((side, name), place)| row((latency_ms, conversations), *side, name, &rounds, place)).collect())
 }
 
-fn talk(plan: &Plan, server: &Workerd, run: &str) -> Result<Seen> {
+fn talk(plan: &Plan, server: &Workerd, conversations: usize, run: &str) -> Result<Seen> {
     let load = Load {
         address: server.address.clone(),
         channel: Channel::Http,
-        clients: CONVERSATIONS,
+        clients: conversations,
         warm_up: plan.warm_up,
         measured: plan.measured,
         run: run.to_owned(),
@@ -85,7 +88,7 @@ fn talk(plan: &Plan, server: &Workerd, run: &str) -> Result<Seen> {
     Ok(Seen { figures, processor_us })
 }
 
-fn row(latency_ms: u64, side: Side, name: &str, rounds: &[[Seen; 2]], place: usize) -> Row {
+fn row((latency_ms, conversations): (u64, usize), side: Side, name: &str, rounds: &[[Seen; 2]], place: usize) -> Row {
     let over = |value: &dyn Fn(&[Seen; 2], &Seen) -> f64| {
         median(rounds.iter().filter_map(|round| round.get(place).map(|seen| value(round, seen))).collect())
     };
@@ -95,6 +98,7 @@ fn row(latency_ms: u64, side: Side, name: &str, rounds: &[[Seen; 2]], place: usi
     let faults: u64 = rounds.iter().filter_map(|round| round.get(place)).map(|seen| seen.figures.errors + seen.figures.wrong).sum();
     let cells = vec![
         format!("{latency_ms} ms"),
+        conversations.to_string(),
         name.to_owned(),
         format!("{:.0}", over(&|_, seen| seen.figures.turns_per_second())),
         format!("{:.2}", over(&|_, seen| p50(seen))),
