@@ -259,3 +259,52 @@ test("requests that the protocol does not know are refused as it says", { timeou
   const large = await ask(`?EIO=4&transport=polling&sid=${next}`, { method: "POST", body: `4${"x".repeat(70_000)}` });
   assert.equal(large.status, 413);
 });
+
+/** A socket whose end is waited for, however it comes. */
+function socketAt(address) {
+  const socket = new WebSocket(address);
+  socket.on("error", () => {});
+  socket.closed = new Promise((resolve) => socket.on("close", resolve));
+  return socket;
+}
+
+test("polls and sockets that the published cases end are ended", { timeout }, async (t) => {
+  const { url } = await serve(t);
+  const [polling, sockets] = [`${url}/socket.io/?EIO=4&transport=polling`, `${url.replace("http", "ws")}/socket.io/`];
+  const opened = async () => JSON.parse((await (await fetch(polling)).text()).slice(1)).sid;
+  const poll = (sid, options) => fetch(`${polling}&sid=${sid}`, options);
+
+  for (const query of ["?transport=websocket", "?EIO=abc&transport=websocket", "?EIO=4", "?EIO=4&transport=abc"]) await socketAt(sockets + query).closed;
+  const twice = await opened();
+  const [first, second] = await Promise.all([poll(twice), sleep(20).then(() => poll(twice))]);
+  assert.deepEqual([first.status, await first.text(), second.status], [200, "1", 400]);
+  assert.equal((await poll(twice)).status, 400);
+
+  const cancelled = await opened();
+  const ending = new AbortController();
+  const cut = poll(cancelled, { signal: ending.signal }).catch(() => {});
+  await sleep(20);
+  ending.abort();
+  await cut;
+  assert.equal((await poll(cancelled)).status, 400);
+
+  const changed = await opened();
+  const socket = socketAt(`${sockets}?EIO=4&transport=websocket&sid=${changed}`);
+  await once(socket, "open");
+  socket.send("2probe");
+  assert.equal(String((await once(socket, "message"))[0]), "3probe");
+  assert.equal(await (await poll(changed)).text(), "6");
+  socket.send("5");
+  socket.send("40");
+  assert.match(String((await once(socket, "message"))[0]), /^40\{"sid":/);
+  assert.equal((await poll(changed)).status, 400);
+  await socketAt(`${sockets}?EIO=4&transport=websocket&sid=${changed}`).closed;
+  socket.send('421["session_request",{}]');
+  assert.match(String((await once(socket, "message"))[0]), /^4/);
+  for (const frame of ["abc", "4abc", "42{}", '42abc["message",{}]', "1"]) {
+    const broken = socketAt(`${sockets}?EIO=4&transport=websocket`);
+    await once(broken, "message");
+    broken.send(frame);
+    await broken.closed;
+  }
+});

@@ -54,6 +54,9 @@ pub enum CloseReason {
     /// Two requests waited for packets at once.
     #[error("a second poll came while one was waiting")]
     SecondPoll,
+    /// The request that waited for packets broke off.
+    #[error("the request that waited for packets broke off")]
+    PollGone,
     /// A frame or body was too large.
     #[error("the client sent more than {0} bytes at once")]
     TooLarge(usize),

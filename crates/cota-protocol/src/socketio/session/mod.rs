@@ -132,9 +132,14 @@ impl Session {
         Ok(())
     }
 
-    /// The request that waited is gone.
+    /// The request that waited is gone, and with it the client: one that lives on opens a new connection. One that is about to go
+    /// on over its socket may drop it.
     pub fn poll_gone(&mut self) {
-        self.poll_waits = false;
+        let waited = std::mem::take(&mut self.poll_waits);
+        let has_socket = matches!(self.link, Link::Probing { answered: true, .. } | Link::Socket);
+        if waited && !has_socket {
+            self.end(CloseReason::PollGone);
+        }
     }
 
     /// The body for the request that waits, once there is one. It waits no more then.
@@ -458,6 +463,7 @@ impl Session {
                 | CloseReason::PingTimeout
                 | CloseReason::Alone
                 | CloseReason::SecondPoll
+                | CloseReason::PollGone
                 | CloseReason::TooLarge(_)
                 | CloseReason::Unread
                 | CloseReason::NotUtf8

@@ -64,10 +64,30 @@ fn a_second_poll_ends_the_session() {
     assert!(matches!(echo.poll(), Err(RequestError::BadRequest(_))));
     assert_eq!(echo.answer().unwrap(), "1");
     assert_eq!((echo.poll(), echo.closed), (Err(RequestError::UnknownSession), vec![CloseReason::SecondPoll]));
+}
+
+#[test]
+fn a_poll_that_breaks_off_ends_the_session() {
     let mut echo = Echo::polling();
     assert_eq!(echo.polled(), None);
     echo.session.poll_gone();
-    assert_eq!(echo.poll(), Ok(()), "one that broke off is none");
+    echo.settle();
+    assert_eq!((echo.poll(), &echo.closed), (Err(RequestError::UnknownSession), &vec![CloseReason::PollGone]));
+    let mut echo = Echo::polling();
+    echo.session.poll_gone();
+    assert_eq!(echo.polled(), None, "none waited");
+    echo.session.begin_upgrade(echo.now).unwrap();
+    assert_eq!(echo.say("2probe"), ["3probe"]);
+    echo.session.poll_gone();
+    echo.frame(Data::Text("5".to_owned()));
+    assert!(echo.session.wants_socket() && echo.closed.is_empty(), "a client that knows its socket needs no poll");
+}
+
+#[test]
+fn a_frame_that_is_no_packet_ends_the_session() {
+    let mut echo = Echo::socket();
+    assert!(echo.say("abc").is_empty());
+    assert_eq!((echo.session.wants_socket(), echo.closed), (false, vec![CloseReason::Engine(EngineError::UnknownType('a'))]));
 }
 
 #[test]
@@ -83,6 +103,17 @@ fn a_heartbeat_over_polling() {
         assert_eq!(echo.answer().unwrap(), "2");
         echo.pass(199);
         assert_eq!(echo.post("3"), Ok(()));
+    }
+}
+
+#[test]
+fn a_heartbeat_over_a_socket() {
+    let mut echo = Echo::connected();
+    for _ in 0..3 {
+        echo.pass(300);
+        assert_eq!(echo.frames(), [Data::Text("2".to_owned())]);
+        echo.pass(199);
+        assert!(echo.say("3").is_empty() && echo.closed.is_empty());
     }
 }
 

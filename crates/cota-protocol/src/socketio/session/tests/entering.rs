@@ -22,6 +22,15 @@ fn entering_namespaces() {
 }
 
 #[test]
+fn what_is_no_packet_ends_the_connection() {
+    for frame in ["4abc", "42{}", "42abc[\"message-with-ack\",1,\"2\",{\"3\":[false]}]"] {
+        let mut echo = Echo::connected();
+        assert!(echo.say(frame).is_empty());
+        assert!(!echo.session.wants_socket() && matches!(echo.closed.as_slice(), [CloseReason::Packet(_)]), "{frame}: {:?}", echo.closed);
+    }
+}
+
+#[test]
 fn leaving_namespaces() {
     let mut echo = Echo::connected();
     echo.say("40/custom,");
@@ -29,7 +38,8 @@ fn leaving_namespaces() {
     assert!(echo.say("42/custom,[\"message\"]").is_empty(), "who is not in it is not heard in it");
     assert_eq!(echo.say("42[\"message\",\"to main\"]"), ["42[\"message-back\",\"to main\"]"]);
     assert!(echo.say("41").is_empty());
-    assert!(echo.session.wants_socket());
+    echo.pass(300);
+    assert_eq!(echo.frames(), [Data::Text("2".to_owned())], "the connection lives on");
     assert_eq!(echo.say("40").len(), 2, "it may come back");
 }
 
