@@ -5,7 +5,7 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value as Json, json};
@@ -195,6 +195,29 @@ async fn stopping_lets_running_turns_finish_and_closes_the_sockets() {
     assert!(ana.message().await.is_none());
     within(&mut server.served).await.unwrap();
     assert!(TcpStream::connect(server.address).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn an_event_stream_ends_with_the_server() {
+    let mut server = Server::start().await;
+    let mut streams = Vec::new();
+    server.ask(&post("hi")).await;
+    for path in ["/sse?sender_id=ana", "/v1/conversations/s1/events"] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        assert_ne!(within(stream.read(&mut [0; 64])).await.unwrap(), 0);
+        streams.push(stream);
+    }
+    server.stop();
+    for mut stream in streams {
+        let mut rest = String::new();
+        within(stream.read_to_string(&mut rest)).await.unwrap();
+        assert!(rest.ends_with("0\r\n\r\n"), "it ends as a whole: {rest}");
+    }
+    let began = Instant::now();
+    within(&mut server.served).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(2), "nobody is waited for: {:?}", began.elapsed());
 }
 
 #[tokio::test]

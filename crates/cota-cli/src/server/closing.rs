@@ -1,8 +1,17 @@
 //! Telling everybody that the server ends, and waiting until everybody is gone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::body::Body;
+use axum::response::Response;
+use futures_util::StreamExt as _;
+use http::header::CONTENT_TYPE;
 use tokio::sync::watch;
+use tokio::time::sleep;
+
+/// How long an event stream may still say what it has to when the server ends: all turns have ended by then.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// The server's end of it.
 #[derive(Clone)]
@@ -25,6 +34,19 @@ impl Closer {
         self.0.send_replace(true);
         self.0.closed().await;
     }
+}
+
+/// The answer; one that is an event stream ends with the server, whatever it would still wait for.
+pub(super) fn ending_with(closer: &Closer, answer: Response) -> Response {
+    if !answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
+        return answer;
+    }
+    let mut closing = closer.subscribe();
+    let end = async move {
+        closing.begins().await;
+        sleep(LAST_WORDS).await;
+    };
+    answer.map(|body| Body::from_stream(body.into_data_stream().take_until(Box::pin(end))))
 }
 
 impl Closing {

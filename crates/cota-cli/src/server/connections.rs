@@ -18,7 +18,8 @@ use tower_service::Service as _;
 use cota_gateway::ClientAddress;
 
 use super::body::TimedBody;
-use super::closing::{Closer, Closing};
+use super::closing::{Closer, Closing, ending_with};
+use super::patience::Patience;
 
 /// How long a client may take to send a request's head, the quiet time before it included.
 const HEAD: Duration = Duration::from_secs(60);
@@ -37,7 +38,10 @@ pub(super) async fn accept(listener: TcpListener, router: Router, closer: &Close
             () = &mut shutdown => return,
         };
         match accepted {
-            Ok((stream, peer)) => drop(tokio::spawn(serve(stream, ClientAddress(peer.ip()), router.clone(), closer.subscribe()))),
+            Ok((stream, peer)) => {
+                let served = Served { router: router.clone(), address: ClientAddress(peer.ip()), closer: closer.clone() };
+                drop(tokio::spawn(serve(stream, served, closer.subscribe())));
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(PAUSE).await;
@@ -46,22 +50,30 @@ pub(super) async fn accept(listener: TcpListener, router: Router, closer: &Close
     }
 }
 
-async fn serve(stream: TcpStream, address: ClientAddress, router: Router, closing: Closing) {
+/// What a connection works with.
+#[derive(Clone)]
+struct Served {
+    router: Router,
+    address: ClientAddress,
+    closer: Closer,
+}
+
+async fn serve(stream: TcpStream, served: Served, closing: Closing) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "small packets of a connection may be late");
     }
-    speak(stream, address, router, closing).await;
+    speak(stream, served, closing).await;
 }
 
 /// Answers requests to the connection's end.
-async fn speak<S>(stream: S, address: ClientAddress, router: Router, mut closing: Closing)
+async fn speak<S>(stream: S, served: Served, mut closing: Closing)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |request| answer(router.clone(), address, request));
+    let service = service_fn(move |request| answer(served.clone(), request));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
+    let mut connection = pin!(http.serve_connection(TokioIo::new(Patience::with(stream)), service).with_upgrades());
     let served = tokio::select! {
         served = connection.as_mut() => served,
         () = closing.begins() => {
@@ -74,15 +86,17 @@ where
     }
 }
 
-async fn answer(mut router: Router, address: ClientAddress, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-    request.extensions_mut().insert(address);
-    router.call(request.map(TimedBody::new)).await
+async fn answer(mut served: Served, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    request.extensions_mut().insert(served.address);
+    let answer = served.router.call(request.map(TimedBody::new)).await?;
+    Ok(ending_with(&served.closer, answer))
 }
 
 #[cfg(test)]
 mod tests {
     use axum::body::Bytes;
-    use axum::routing::post;
+    use axum::routing::{get, post};
+    use futures_util::stream;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
     use tokio::time::{Instant, sleep};
 
@@ -92,14 +106,15 @@ mod tests {
     fn connect() -> DuplexStream {
         let (near, far) = duplex(64 * 1024);
         let router = Router::new().route("/", post(|body: Result<Bytes, _>| async move { body.map(|_| "taken") }));
+        let (served, closing) = served(router);
+        tokio::spawn(speak(far, served, closing));
+        near
+    }
+
+    fn served(router: Router) -> (Served, Closing) {
         let closer = Closer::new();
         let closing = closer.subscribe();
-        let address = ClientAddress("192.0.2.1".parse().unwrap());
-        tokio::spawn(async move {
-            speak(far, address, router, closing).await;
-            drop(closer);
-        });
-        near
+        (Served { router, address: ClientAddress("192.0.2.1".parse().unwrap()), closer }, closing)
     }
 
     /// Sends `begin`, then a byte every five seconds; what is answered, and after how many seconds the connection is over.
@@ -131,6 +146,23 @@ mod tests {
         assert_eq!((answer.as_str(), seconds), ("", HEAD.as_secs()), "a head that does not begin");
         let (answer, seconds) = drip("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx").await;
         assert!(answer.starts_with("HTTP/1.1 400 ") && (15..20).contains(&seconds), "a body that does not end: {seconds} s, {answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_take_what_it_asked_for_does_not_hold_a_connection() {
+        let began = Instant::now();
+        let (mut near, far) = duplex(4 * 1024);
+        let endless = || async { Body::from_stream(stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 1024])))) };
+        let router = Router::new().route("/", get(endless));
+        let (served, closing) = served(router);
+        let served = tokio::spawn(speak(far, served, closing));
+        near.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        for _ in 0..4 {
+            sleep(Duration::from_secs(20)).await;
+            assert!(near.read(&mut [0; 1024]).await.unwrap() > 0, "slowly is not too slowly");
+        }
+        served.await.unwrap();
+        assert_eq!(began.elapsed().as_secs(), 110, "thirty seconds in which nothing is taken are");
     }
 
     #[tokio::test(start_paused = true)]

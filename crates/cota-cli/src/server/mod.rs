@@ -6,6 +6,7 @@
 mod body;
 mod closing;
 mod connections;
+mod patience;
 mod socket;
 mod socketio;
 
