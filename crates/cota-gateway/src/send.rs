@@ -10,6 +10,7 @@ use crate::answer::Question;
 use crate::gateway::Gateway;
 use crate::identity::unauthorized;
 use crate::respond;
+use crate::websocket::Saying;
 
 impl Gateway {
     /// The identity with which a caller makes a request: as `sender` where the body names one, else as the address says.
@@ -43,6 +44,18 @@ impl Gateway {
         self.limiter().has_place(&identity.owner, open)
     }
 
+    /// Says something in a conversation: the message, and what became of it.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub(crate) async fn offer(&self, key: &ConversationKey, saying: Saying, by: &Identity) -> Result<(NewMessage, Sent), Problem> {
+        let Saying { session_id: _, sender_id: _, message_id, content } = saying;
+        let message_id = self.message_id(message_id)?;
+        let message = NewMessage { sender: by.sender.clone(), message_id, at: self.now(), content };
+        let sent = self.send(key, message.clone(), by).await?;
+        Ok((message, sent))
+    }
+
     /// Sends a message into a conversation.
     ///
     /// # Errors
@@ -64,7 +77,7 @@ impl Gateway {
             by.scopes.require(Scope::Operator)?;
         }
         self.limiter().may_spend(&question.key.owner, by.address).await?;
-        self.limiter().note(&question.run, by.address);
+        self.limiter().note(&question.run, by.address).await;
         Ok(())
     }
 }

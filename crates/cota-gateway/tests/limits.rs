@@ -6,6 +6,7 @@ mod support;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -17,6 +18,7 @@ use tokio::time::{advance, timeout};
 
 use cota_core::bot::OnBusy;
 use cota_core::ids::Timestamp;
+use cota_driver::host::Conversations as _;
 use cota_driver::ledger::{Ledger as _, MemoryLedger};
 use cota_gateway::identity::{Chance, Identities, NoChance, keys};
 use cota_gateway::limits::{Allowance, Limiter, Limits, Rate};
@@ -24,7 +26,7 @@ use cota_gateway::websocket::{Opening, Session};
 use cota_gateway::{Access, ClientAddress, Scopes};
 
 use client::{MESSAGES, ask, body, get, post};
-use support::{START, World, world_with};
+use support::{START, World, two_processes_with, world_with};
 
 struct Fixed;
 
@@ -216,6 +218,45 @@ async fn tokens_are_paid_for_by_whoever_asks_even_if_they_do_not_stay_to_hear_th
     assert!(refused.contains("too many tokens: one address may have 60 a minute"), "{refused}");
     advance(Duration::from_secs(6)).await;
     assert_eq!(limited.say("192.0.2.2", "ana").await.status(), StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_pays_for_what_it_asks_wherever_the_turn_runs() {
+    let ledger = Arc::<MemoryLedger>::default();
+    let tokens = Allowance { tokens: rate(60, 15), ..Allowance::default() };
+    let limits = Limits { address: tokens, ..Limits::default() };
+    let [here, there] = two_processes_with(|options| options.limiter = Limiter::new(limits, ledger.clone(), options.clock.clone()));
+    let say = |world: &World, address: &str, text: &str| {
+        let mut request = post(MESSAGES, &json!({"text": text}));
+        request.extensions_mut().insert(ClientAddress(address.parse().unwrap()));
+        let router = world.gateway.router();
+        async move { ask(&router, request).await }
+    };
+    // Two calls of five tokens each for every turn; what `there` accepts, `here` runs.
+    let (first, second, ()) = tokio::join!(say(&here, "192.0.2.1", "wait"), say_later(&here, || say(&there, "192.0.2.2", "hi")), async {
+        here.accepted(1).await;
+        there.accepted(1).await;
+        here.model.may_answer.add_permits(1);
+    });
+    assert_eq!((first.status(), second.status()), (StatusCode::OK, StatusCode::OK));
+    assert_eq!((here.host.metrics().replied.load(Ordering::Relaxed), there.host.metrics().replied.load(Ordering::Relaxed)), (2, 0));
+    for (status, rest) in [(StatusCode::OK, "of fifteen five are left"), (StatusCode::TOO_MANY_REQUESTS, "none are")] {
+        assert_eq!(say(&there, "192.0.2.2", "hi").await.status(), status, "{rest}");
+    }
+    let noted = ledger.list("limit/payer/", here.options.clock.now()).await.unwrap();
+    assert_eq!(noted.len(), 3);
+    for (name, record) in noted {
+        let value = String::from_utf8(record.value).unwrap();
+        assert!(!name.contains("192.0.2") && !value.contains("192.0.2"), "no address is written down: {name} {value}");
+    }
+    advance(Duration::from_secs(3600)).await;
+    assert!(ledger.list("limit/payer/", here.options.clock.now()).await.unwrap().is_empty(), "it forgets itself");
+}
+
+/// Begins when the model waits for the first time.
+async fn say_later<T: Future>(world: &World, then: impl FnOnce() -> T) -> T::Output {
+    world.model.waiting.acquire().await.unwrap().forget();
+    then().await
 }
 
 #[tokio::test]

@@ -26,5 +26,6 @@ pub(crate) fn limiter(env: &Env) -> worker::Result<Arc<Limiter>> {
     if limits == Limits::default() {
         return Ok(Limiter::none());
     }
-    Ok(Limiter::over(limits, Arc::new(RemoteLedger::of(env)?), Arc::new(PlatformClock)))
+    let ledger = Arc::new(RemoteLedger::of(env)?);
+    Ok(Limiter::over(limits, Arc::clone(&ledger) as _, ledger, Arc::new(PlatformClock)))
 }

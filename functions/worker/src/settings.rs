@@ -12,6 +12,8 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 const EFFECTS: u32 = 45;
 /// The same where tokens are counted: that is one more request for each.
 const COUNTED_EFFECTS: u32 = 22;
+/// The same where they are counted for identities and for addresses.
+const TWICE_COUNTED_EFFECTS: u32 = 15;
 
 /// A variable or a secret, if it is set to something.
 pub(crate) fn setting(env: &Env, name: &str) -> Option<String> {
@@ -28,8 +30,12 @@ pub(crate) fn keep_ms(env: &Env) -> Option<u64> {
 
 /// How many effects one event may perform: `COTA_MOST_EFFECTS`. A turn that needs more is parked, and goes on in another event.
 pub(crate) fn most_effects(env: &Env) -> u32 {
-    let counted = limits(env).is_ok_and(|limits| limits.identity.tokens.is_some());
-    let default = if counted { COUNTED_EFFECTS } else { EFFECTS };
+    let counts = limits(env).map_or(0, |limits| [limits.identity.tokens, limits.address.tokens].iter().flatten().count());
+    let default = match counts {
+        0 => EFFECTS,
+        1 => COUNTED_EFFECTS,
+        _ => TWICE_COUNTED_EFFECTS,
+    };
     let most = setting(env, "COTA_MOST_EFFECTS").and_then(|most| {
         let read = most.parse().ok().filter(|most| *most > 0);
         read.or_else(|| {

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use cota_testkit::lambda::Function;
 use cota_testkit::llm_server::{LlmServer, Settings, scripts};
+use cota_testkit::proofs::model;
 use cota_testkit::services::dynamodb;
+use cota_testkit::targets::bot;
 use serde_json::json;
 
 use super::support::{self, Bundles, Deployment, Plan, Socket, cota, http};
@@ -38,6 +40,23 @@ fn a_limit_holds_for_every_environment_and_both_ways_in() {
         assert_eq!((&refused["code"], &refused["message_id"]), (&json!("rate_limited"), &json!("m1")), "{refused}");
         let health = http::get(&deployment.address(), "/health").await.unwrap();
         assert_eq!(health.status, 200, "what is there for everybody is not counted");
+    });
+}
+
+#[test]
+fn an_address_pays_for_the_turns_that_it_asks_for_in_whichever_function_they_run() {
+    support::run(async {
+        let llm = model(Settings::new(scripts::chat())).await;
+        let variables = vec![("COTA_LIMIT_ADDRESS_TOKENS", "10:100".to_owned()), ("COTA_TEST_LLM", llm.apibase())];
+        let deployment = Deployment::start(Bundles::of(&[bot("chat")]), Plan { variables, ..Plan::default() }).await;
+        // What a socket says is accepted by one function and driven by another.
+        let mut socket = Socket::join(&deployment.sockets.address(), "ana", "paid", &json!({})).await;
+        socket.say("paid", "m1", "this is #m1").await;
+        socket.answer_to("m1").await.unwrap();
+        socket.say("paid", "m2", "this is #m2").await;
+        let refused = socket.until(|frame| frame["type"] == "error").await.unwrap();
+        assert_eq!((&refused["code"], &refused["message_id"]), (&json!("rate_limited"), &json!("m2")), "{refused}");
+        assert!(refused["message"].as_str().unwrap().contains("too many tokens: one address may have 10 a minute"), "{refused}");
     });
 }
 

@@ -6,11 +6,13 @@
 //! API key speaks. Who is not identified has the limits of the address alone. Where there is no limit, nothing is asked and nothing
 //! is counted.
 //!
-//! Tokens are known only when they are used: a turn begins as long as there is anything left, and is paid for as it runs.
+//! Tokens are known only when they are used: a turn begins as long as there is anything left, and is paid for as it runs. From
+//! which address it was asked for is noted in the ledger for that, so it is known wherever the turn runs.
 
 mod accounts;
 mod gcra;
 mod metered;
+mod payers;
 mod places;
 mod rates;
 mod settings;
@@ -30,7 +32,7 @@ use crate::address::ClientAddress;
 use crate::identity::hex;
 use crate::respond;
 
-use metered::Runs;
+use payers::Payers;
 use places::{Place, Places};
 use rates::Rates;
 use shared::StreamPlace;
@@ -53,7 +55,7 @@ pub struct Limits {
     pub identity: Allowance,
     /// For each address.
     pub address: Allowance,
-    /// How long a socket may be open on which nothing is said, in milliseconds.
+    /// How long a socket or an event stream may be open on which nothing is said, in milliseconds.
     pub idle_ms: Option<u64>,
 }
 
@@ -74,11 +76,11 @@ pub struct Limiter {
     counting: Option<Counting>,
     places: Places,
     shared: Option<SharedPlaces>,
-    runs: Runs,
 }
 
 struct Counting {
     accounts: Arc<dyn Accounts>,
+    payers: Payers,
     clock: Arc<dyn Clock>,
 }
 
@@ -116,27 +118,28 @@ impl Limiter {
     /// These limits, counted in this ledger.
     #[must_use]
     pub fn new(limits: Limits, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Self::over(limits, Arc::new(Rates::new(ledger)), clock)
+        Self::over(limits, Arc::new(Rates::new(Arc::clone(&ledger))), ledger, clock)
     }
 
-    /// These limits, counted in these accounts.
+    /// These limits, counted in these accounts; the ledger has who pays for which turn.
     #[must_use]
-    pub fn over(limits: Limits, accounts: Arc<dyn Accounts>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self::counted(limits, Some(Counting { accounts, clock }), None))
+    pub fn over(limits: Limits, accounts: Arc<dyn Accounts>, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let counting = Counting { accounts, payers: Payers::new(ledger), clock };
+        Arc::new(Self::counted(limits, Some(counting), None))
     }
 
     /// These limits, counted in this ledger for processes that come and go: an identity's event streams take these places.
     #[must_use]
     pub fn sharing(limits: Limits, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, places: Option<SharedPlaces>) -> Arc<Self> {
-        let counting = Counting { accounts: Arc::new(Rates::new(ledger)), clock };
+        let counting = Counting { accounts: Arc::new(Rates::new(Arc::clone(&ledger))), payers: Payers::new(ledger), clock };
         Arc::new(Self::counted(limits, Some(counting), places))
     }
 
     fn counted(limits: Limits, counting: Option<Counting>, shared: Option<SharedPlaces>) -> Self {
-        Self { limits, counting, places: Places::default(), shared, runs: Runs::default() }
+        Self { limits, counting, places: Places::default(), shared }
     }
 
-    /// How long a socket may be open on which nothing is said, in milliseconds.
+    /// How long a socket or an event stream may be open on which nothing is said, in milliseconds.
     #[must_use]
     pub fn idle_ms(&self) -> Option<u64> {
         self.limits.idle_ms
@@ -175,10 +178,11 @@ impl Limiter {
         Ok(())
     }
 
-    /// Notes from where a turn is asked for: its tokens are that address', too.
-    pub(crate) fn note(&self, run: &RunId, address: Option<ClientAddress>) {
-        if let (Some(address), Some(_)) = (address, self.limits.address.tokens) {
-            self.runs.note(run, address);
+    /// Notes from where a turn is asked for: its tokens are that address', too, wherever it runs.
+    pub(crate) async fn note(&self, run: &RunId, address: Option<ClientAddress>) {
+        if let (Some(address), Some(_), Some(counting)) = (address, self.limits.address.tokens, &self.counting) {
+            let account = place(Kind::Tokens, &address.into());
+            counting.payers.note(run.as_str(), account, counting.clock.now()).await;
         }
     }
 
@@ -220,8 +224,15 @@ impl Limiter {
 
     /// Charges the tokens of a call. That it could not be counted keeps nobody from an answer.
     async fn spend(&self, owner: &Owner, run: &str, tokens: u64) {
-        for (who, rate) in self.payers(owner, self.runs.address(run)) {
-            if let Err(refused) = self.draw(Kind::Tokens, &who, Draw::used(rate, tokens)).await {
+        let Some(Counting { accounts, payers, clock }) = &self.counting else { return };
+        let now = clock.now();
+        let of_owner = self.payers(owner, None).map(|(who, rate)| (place(Kind::Tokens, &who), rate));
+        let of_address = match self.limits.address.tokens {
+            Some(rate) => payers.of(run, now).await.map(|account| (account, rate)),
+            None => None,
+        };
+        for (account, rate) in of_owner.chain(of_address) {
+            if let Err(refused) = accounts.draw(&account, Draw::used(rate, tokens), now).await {
                 tracing::warn!(?refused, tokens, "tokens could not be counted");
             }
         }
@@ -239,7 +250,7 @@ impl Limiter {
     }
 
     async fn draw(&self, kind: Kind, who: &Who, draw: Draw) -> Result<(), Refused> {
-        let Some(Counting { accounts, clock }) = &self.counting else { return Ok(()) };
+        let Some(Counting { accounts, clock, payers: _ }) = &self.counting else { return Ok(()) };
         accounts.draw(&place(kind, who), draw, clock.now()).await
     }
 

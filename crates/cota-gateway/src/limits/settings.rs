@@ -17,9 +17,9 @@ const A_RATE: &str = "a number a minute, such as 600, or 600:200 for at most 200
 const A_NUMBER: &str = "a number, such as 64";
 
 impl Limits {
-    /// The limits that the variables `COTA_LIMIT_REQUESTS`, `COTA_LIMIT_TOKENS`, `COTA_LIMIT_CONNECTIONS` and
-    /// `COTA_LIMIT_ADDRESS_REQUESTS` say; none where they say nothing. An address' connections and tokens are not limited here:
-    /// functions and objects know of neither, as turns run elsewhere than they were asked for.
+    /// The limits that the variables `COTA_LIMIT_REQUESTS`, `COTA_LIMIT_TOKENS`, `COTA_LIMIT_CONNECTIONS`,
+    /// `COTA_LIMIT_ADDRESS_REQUESTS` and `COTA_LIMIT_ADDRESS_TOKENS` say; none where they say nothing. An address' connections are not
+    /// limited here: functions and objects do not know of them.
     ///
     /// # Errors
     /// When one of them says no limit.
@@ -29,8 +29,12 @@ impl Limits {
             tokens: limit(&variable, "COTA_LIMIT_TOKENS", A_RATE)?,
             connections: limit(&variable, "COTA_LIMIT_CONNECTIONS", A_NUMBER)?,
         };
-        let requests = limit(&variable, "COTA_LIMIT_ADDRESS_REQUESTS", A_RATE)?;
-        Ok(Self { identity, address: Allowance { requests, ..Allowance::default() }, idle_ms: None })
+        let address = Allowance {
+            requests: limit(&variable, "COTA_LIMIT_ADDRESS_REQUESTS", A_RATE)?,
+            tokens: limit(&variable, "COTA_LIMIT_ADDRESS_TOKENS", A_RATE)?,
+            connections: None,
+        };
+        Ok(Self { identity, address, idle_ms: None })
     }
 }
 

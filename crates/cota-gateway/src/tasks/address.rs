@@ -4,7 +4,7 @@ use axum::RequestPartsExt as _;
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
 
-use cota_core::ids::{BotName, ConversationKey, Owner, SenderId, Seq};
+use cota_core::ids::{BotName, ConversationKey, SenderId, Seq};
 use cota_core::task::Board;
 use cota_protocol::problem::{Code, Problem};
 
@@ -28,10 +28,10 @@ pub(crate) struct OfTask {
 
 impl Starting {
     /// Whose task it will be. Tasks are for operators.
-    pub(super) async fn owner(self, gateway: &Gateway, sender: Option<SenderId>) -> Result<Owner, Problem> {
+    pub(super) async fn identity(self, gateway: &Gateway, sender: Option<SenderId>) -> Result<Identity, Problem> {
         let identity = gateway.speaker(self.0.caller, sender).await?;
         identity.scopes.require(Scope::Operator)?;
-        Ok(identity.owner)
+        Ok(identity)
     }
 }
 

@@ -53,7 +53,7 @@ struct AnswerRequest {
 
 /// Which tasks there are.
 pub(crate) async fn list(State(gateway): State<Gateway>, to: Starting) -> Result<Response, Refusal> {
-    to.owner(&gateway, None).await?;
+    to.identity(&gateway, None).await?;
     let conversations = gateway.conversations();
     let listed = |name: BotName| {
         let served = conversations.task(&name)?;
@@ -76,8 +76,9 @@ pub(crate) async fn start(State(gateway): State<Gateway>, to: Starting, JsonBody
         Some(id) => id,
         None => made_up(gateway.message_id(None)?)?,
     };
-    let owner = to.owner(&gateway, sender_id).await?;
-    let key = ConversationKey { bot: name, owner, id };
+    let identity = to.identity(&gateway, sender_id).await?;
+    gateway.limiter().may_spend(&identity.owner, identity.address).await?;
+    let key = ConversationKey { bot: name, owner: identity.owner, id };
     send(&gateway, &key, start_id(), Message::Start(Start { input, report_to: None })).await?;
     let board = board(&gateway, &key).await?;
     Ok(respond::json(StatusCode::ACCEPTED, &board.report(key.id)))

@@ -101,8 +101,12 @@ pub(crate) fn world_with(on_busy: OnBusy, adjust: impl FnOnce(&mut Options)) -> 
 
 /// Two processes that share a store and a model.
 pub(crate) fn two_processes() -> [World; 2] {
+    two_processes_with(|_| {})
+}
+
+pub(crate) fn two_processes_with(adjust: impl Fn(&mut Options)) -> [World; 2] {
     let (store, model) = (Arc::new(MemoryStore::new()), Arc::default());
-    ["one", "two"].map(|name| process(name, &store, &model, OnBusy::Queue, |_| {}))
+    ["one", "two"].map(|name| process(name, &store, &model, OnBusy::Queue, &adjust))
 }
 
 fn process(name: &str, store: &Arc<MemoryStore>, model: &Arc<Model>, on_busy: OnBusy, adjust: impl FnOnce(&mut Options)) -> World {

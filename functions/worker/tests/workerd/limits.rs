@@ -111,6 +111,28 @@ fn a_turn_begins_as_long_as_there_are_tokens() {
 }
 
 #[test]
+fn an_address_pays_for_the_turns_that_it_asks_for_in_whichever_object_they_run() {
+    support::run(async {
+        let llm = model(Settings::new(scripts::chat())).await;
+        let key = Key::new().await;
+        let workerd = key.start(&llm.apibase(), "chat", &[("COTA_LIMIT_ADDRESS_TOKENS", "10:100")]).await;
+        let address = workerd.address.clone();
+        let ask = async |from: &str, sender: &str, id: &str| {
+            let body = json!({"text": format!("this is #{id}"), "sender_id": sender, "message_id": id}).to_string();
+            let headers = [key.bearer.as_str(), &format!("cf-connecting-ip: {from}")];
+            http::exchange(&address, "POST", "/v1/conversations/a/messages", &headers, body.as_bytes()).await.unwrap()
+        };
+        assert_eq!(ask("192.0.2.1", "ann", "m1").await.replies(), ["It is #m1."]);
+        let refused = ask("192.0.2.1", "ben", "m1").await;
+        assert!(refused.status == 429 && refused.body.contains("too many tokens: one address may have 10 a minute"), "{refused:?}");
+        assert_eq!(ask("192.0.2.2", "ann", "m2").await.replies(), ["It is #m2."], "another one's tokens");
+        let mut socket = join(&address, &key, "cleo", "192.0.2.3").await;
+        say(&mut socket, "m1", None).await;
+        say(&mut socket, "m2", Some("too many tokens: one address")).await;
+    });
+}
+
+#[test]
 fn a_limit_that_cannot_be_read_is_none_that_holds_so_nobody_is_served() {
     support::run(async {
         let variables = [("COTA_TEST_LLM", support::NO_MODEL), ("COTA_LIMIT_REQUESTS", "many")];
