@@ -1,6 +1,7 @@
 // Everybody can use it: in light and dark, English and Chinese, on a phone, with a keyboard and a screen reader, at once.
 
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
 import { after, test } from "node:test";
 import { PHONE, bot, closeBrowser, example, faults, model, open, say, serve, shoot, until, wire, write } from "./support.mjs";
 
@@ -8,8 +9,8 @@ after(closeBrowser);
 
 /** Bytes of the page and everything it loads, as they are without compression. */
 const MOST_BYTES = 60_000;
-/** Milliseconds after which a paint hangs: how long it takes is told, and judged where nothing else runs. */
-const HANGS = 5_000;
+/** Milliseconds within which the page is painted on loopback. */
+const PAINTED = 100;
 
 async function talked(t, url, options) {
   const page = await open(t, url, options);
@@ -107,6 +108,23 @@ test("a phone shows one thing at a time and never scrolls sideways", async (t) =
   }
 });
 
+test("word of new messages stands above the composer, however much is being written", async (t) => {
+  const { url } = await serve(t, example("weather"));
+  const page = await open(t, url, { viewport: { width: 1000, height: 500 } });
+  for (let n = 0; n < 4; n += 1) await say(page, "hello");
+  await page.locator("#text").fill("a line\n".repeat(30));
+  await page.locator("#scroller").evaluate((scroller) => (scroller.scrollTop = 0));
+  const id = await page.evaluate(() => new URLSearchParams(location.hash.slice(1)).get("c"));
+  const said = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ text: "thanks" }) };
+  await fetch(`${url}/v1/conversations/${id}/messages`, said);
+  await page.locator("#latest").waitFor();
+  const place = (selector) => page.locator(selector).boundingBox();
+  const [latest, composer] = [await place("#latest"), await place("#composer")];
+  assert.ok(latest.y + latest.height <= composer.y, `${latest.y} + ${latest.height} is beyond ${composer.y}`);
+  await page.locator("#latest").click();
+  assert.equal(await page.locator("#latest").isVisible(), false);
+});
+
 test("everything can be done with the keyboard alone", async (t) => {
   const { url } = await serve(t, example("weather"));
   const page = await talked(t, url, { viewport: { width: 1000, height: 720 } });
@@ -159,22 +177,25 @@ test("the page is light, asks nobody else for anything, and is painted at once",
   t.diagnostic(`${sizes.length} files, ${whole} bytes`);
   assert.ok(sizes.length === 13 && whole < MOST_BYTES, `${sizes.length} files of ${whole} bytes`);
 
-  // A browser without a graphics card, in a process that has to start first, takes as long for an empty page. What the page
-  // adds is seen where the process runs already, and noise of the machine only ever adds to it.
-  const paint = async () => {
+  // Noise of the machine only ever adds to a paint, so the best of some is what a paint takes; and what a paint of nothing takes
+  // there, without a graphics card, beside whatever else runs, is not the page's.
+  const nothing = createServer((_, response) => response.end("<!doctype html><title>Nothing</title><p>Nothing"));
+  await new Promise((done) => nothing.listen(0, "127.0.0.1", done));
+  t.after(() => (nothing.closeAllConnections(), nothing.close()));
+  const paint = async (address) => {
+    await page.goto("about:blank");
+    await page.goto(address);
     const entry = await until(page, () => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);
     return Math.round(await entry.jsonValue());
   };
-  const first = await paint();
-  const again = [];
+  const [painted, bare] = [[], []];
   for (let n = 0; n < 9; n += 1) {
-    await page.goto("about:blank");
-    await page.goto(url);
-    again.push(await paint());
+    painted.push(await paint(url));
+    bare.push(await paint(`http://127.0.0.1:${nothing.address().port}`));
   }
-  again.sort((one, other) => one - other);
-  t.diagnostic(`first paint: ${first} ms in a new process, then ${again.join(", ")} ms`);
-  assert.ok(again[0] < HANGS, `it takes ${again[0]} ms at best`);
+  t.diagnostic(`first paints: ${painted.join(", ")} ms; of a page with nothing on it ${bare.join(", ")} ms`);
+  const took = Math.min(...painted) - Math.min(...bare);
+  assert.ok(Math.min(...painted) < PAINTED || took < PAINTED / 2, `it takes ${painted} ms at best, and nothing takes ${bare}`);
   assert.deepEqual([page.strangers, page.complaints], [[], []]);
 });
 

@@ -35,6 +35,21 @@ test("with a token, after a wrong one, and every socket with a ticket of its own
   assert.equal(await page.evaluate((token) => JSON.stringify(localStorage).includes(token), zoe), false);
 });
 
+test("while a key is asked for, the server is left alone", async (t) => {
+  const { url } = await serve(t, example("weather"), { secret: SECRET });
+  const page = await start(t);
+  await page.goto(url);
+  await page.locator("#sign-in").waitFor();
+  // What was on its way when the first refusal came.
+  await page.waitForTimeout(500);
+  const asked = [];
+  page.on("request", (request) => asked.push(request.url()));
+  page.on("websocket", (socket) => asked.push(socket.url()));
+  // The third try of a line comes within two seconds.
+  await page.waitForTimeout(3_000);
+  assert.deepEqual(asked, []);
+});
+
 test("without the scope the inspector shows what was done, not why, and says so", async (t) => {
   const { url } = await serve(t, example("weather"), { secret: SECRET });
   const page = await start(t);

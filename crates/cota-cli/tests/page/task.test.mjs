@@ -33,7 +33,7 @@ plans:
 
 /** Goes to the tasks by hand and starts one. */
 async function begin(page, input) {
-  await until(page, () => !document.querySelector("#tasks").hidden);
+  await until(page, () => document.querySelector("#tasks")?.hidden === false);
   if (!(await page.locator("#tasks").isVisible())) await page.locator("#open-list").click();
   await page.locator("#tasks").click();
   await page.locator("#task-input").fill(input);
@@ -203,7 +203,7 @@ test("it speaks Chinese where the page does, and changes with it", async (t) => 
 test("whoever starts a task before the server has listed its tasks has started it", async (t) => {
   const { url } = await serve(t, example("trip"));
   const page = await open(t, url);
-  await until(page, () => !document.querySelector("#tasks").hidden);
+  await until(page, () => document.querySelector("#tasks")?.hidden === false);
   await page.route("**/v1/tasks*", async (route) => {
     if (route.request().method() === "GET") await new Promise((done) => setTimeout(done, 500));
     await route.continue();

@@ -24,8 +24,12 @@ export async function ask(url, options = {}) {
 	return answer;
 }
 
+/** Whether the reader is being asked for a key. */
+export const isSigningIn = () => byId("sign-in").open;
+
 /** What opens a socket in the key's place; nothing where there is no key. */
 export async function ticket() {
+	if (isSigningIn()) throw new Error("nobody has signed in");
 	if (isVisitor) {
 		const admission = pass;
 		pass = undefined;
@@ -39,10 +43,9 @@ export async function ticket() {
 }
 
 export function signIn() {
-	const dialog = byId("sign-in");
-	if (dialog.open) return;
+	if (isSigningIn()) return;
 	byId("wrong").textContent = isVisitor ? t("usedTicket") : key ? t("wrongKey") : "";
-	dialog.showModal();
+	byId("sign-in").showModal();
 }
 
 byId("sign-in-form").addEventListener("submit", (event) => {

@@ -1,6 +1,6 @@
 // The page: one conversation at a time on a line to the server, the record of it in the inspector.
 
-import { ask, isVisitor, me, named, signIn, ticket } from "./access.js";
+import { ask, isSigningIn, isVisitor, me, named, signIn, ticket } from "./access.js";
 import { Chat } from "./chat.js";
 import { byId, el } from "./dom.js";
 import { Inspector } from "./inspector.js";
@@ -115,7 +115,7 @@ function changed(now) {
 	if (now === "broken") {
 		chat.lost();
 		// A socket does not say why it was refused; an answer does.
-		ask(route("")).catch(() => {});
+		if (!isSigningIn()) ask(route("")).catch(() => {});
 	}
 	state = now;
 	showState();
@@ -144,7 +144,7 @@ function list() {
 	byId("conversations").replaceChildren(...conversations().map(({ id, bot, title }) =>
 		el("li", {},
 			el("button", { type: "button", class: "plain go", "aria-current": id === here.id && "true", onclick: () => leave(() => go(id, bot)) },
-				el("span", { dir: "auto" }, title || t("untitled"))),
+				el("span", { dir: "auto", title }, title || t("untitled"))),
 			el("button", { type: "button", class: "icon drop", "aria-label": t("forget", { title }), onclick: () => drop(id, bot) }, "×"))));
 }
 
