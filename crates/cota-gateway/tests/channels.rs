@@ -131,6 +131,33 @@ async fn a_conversation_of_another_is_not_there() {
 }
 
 #[tokio::test]
+async fn an_invitation_is_for_one_conversation_and_one_guest_whichever_way_they_come() {
+    let guarded = Guarded::new();
+    let (ana, bo, cy) = (token("ana", "chat"), token("bo", "chat"), token("cy", "chat"));
+    let secret = post(MESSAGES, &json!({"text": "the safe is open", "message_id": "m1"}));
+    assert_eq!(guarded.ask(&ana, secret).await.0, StatusCode::OK);
+    let invitation = guarded.invitation(&ana, "c1").await;
+    let join = |session: &str, token: &str| json!({"type": "join", "session_id": session, "after": 0, "token": token});
+    let mut guest = connect(&guarded, &bo).await;
+    for (session, token) in [("c2", invitation.as_str()), ("c1", "none")] {
+        let told = emit(&mut guest, "join", join(session, token)).await;
+        assert!(told.contains("\"forbidden\"") && !told.contains("safe"), "{told}");
+    }
+    let told = emit(&mut guest, "join", join("c1", &invitation)).await;
+    assert!(told.contains("\"ok\""), "{told}");
+    hear(&mut guest, "the safe is open").await;
+    let used = join("c1", &invitation);
+    let told = emit(&mut connect(&guarded, &cy).await, "join", used.clone()).await;
+    assert!(told.contains("\"forbidden\""), "{told}");
+    assert_eq!(guarded.socket("cy").await.send(used.clone()).await["code"], "forbidden");
+    let ticket = guarded.ticket(&cy, "").await;
+    let mut stream = ask(&guarded.router, get(&format!("/sse?ticket={ticket}"))).await.into_body().into_data_stream();
+    assert!(String::from_utf8_lossy(&stream.next().await.unwrap().unwrap()).contains("login"));
+    let (status, told) = guarded.ask(&cy, post("/sse/message", &used)).await;
+    assert_eq!((status, &told["code"]), (StatusCode::FORBIDDEN, &json!("forbidden")));
+}
+
+#[tokio::test]
 async fn nobody_speaks_under_the_name_of_another() {
     let guarded = Guarded::new();
     let bo = token("bo", "chat");

@@ -1,6 +1,6 @@
 //! Clients that nobody here wrote, against the real `cota run`: npm's `socket.io-client` 4, its version 3, which the Rasa web
-//! chat carries, and PyPI's `python-socketio`; npm's and PyPI's `openai`; PyPI's `websockets`; and `schemathesis`, which asks whatever
-//! the description of the routes lets it ask.
+//! chat carries, and PyPI's `python-socketio`; npm's and PyPI's `openai`; PyPI's `websockets`; JSON Web Tokens that Node signs; and
+//! `schemathesis`, which asks whatever the description of the routes lets it ask.
 //!
 //! Needs Node 20 with npm, and Python 3 with pip. What they need is installed into the target folder on first use.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
@@ -25,6 +25,12 @@ fn socket_io_in_javascript() {
 fn socket_io_in_python() {
     let packages = pip("python", "");
     passes(python(&place("test_socketio.py", &packages), &packages), PYTHON);
+}
+
+#[test]
+fn tokens_that_node_signs() {
+    let packages = npm("node", "");
+    passes(node(&place("tokens.test.mjs", &packages)), NODE);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! A user who sends what nobody should: a clear error or a normal reply, and never another actor's words in the history.
 
+use std::path::Path;
+use std::process::Command;
+
 use cota_testkit::llm_server::{Settings, scripts};
 use serde_json::json;
 
@@ -31,6 +34,67 @@ fn what_a_user_types_is_neither_template_nor_another_actors_line() {
         let record = Record::read(&cota.address, "forged").await;
         assert_eq!(record.heard().last().map(String::as_str), Some(forged), "the record keeps the words as they were typed");
     });
+}
+
+#[test]
+fn who_has_used_up_its_tokens_starts_no_task_either() {
+    support::run(async {
+        let llm = model(Settings::new(scripts::chat())).await;
+        let trip = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/trip");
+        let cota = Cota::start_with(&["chat", trip], &Store::Memory, &llm.apibase(), &[("COTA_LIMIT_ADDRESS_TOKENS", "1")]);
+        let start = async |id: &str| {
+            let body = json!({"task": "trip", "input": "Oslo", "task_id": id}).to_string();
+            http::post(&cota.address, "/v1/tasks", &[], body.as_bytes()).await.unwrap()
+        };
+        assert_eq!(start("t1").await.status, 202);
+        assert_eq!(cota.say("spends", &json!({"text": "hi"})).await.status, 200);
+        let refused = start("t2").await;
+        assert_eq!((refused.status, refused.code().as_str()), (429, "rate_limited"), "{refused:?}");
+    });
+}
+
+#[test]
+fn a_task_of_another_is_not_there() {
+    support::run(async {
+        let home = tempfile::tempdir().unwrap();
+        let store = home.path().join("cota.db");
+        let (operator, talker) = (key("chat,operator", &store), key("chat", &store));
+        let trip = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/trip");
+        let cota = Cota::start_with(&[trip], &Store::Sqlite(store), "", &[]);
+        let ask = async |method: &str, path: &str, key: &str, more: &str, body: &str| {
+            let headers = [format!("authorization: Bearer {key}"), more.to_owned()];
+            let headers: Vec<&str> = headers.iter().map(String::as_str).filter(|header| !header.is_empty()).collect();
+            http::exchange(&cota.address, method, path, &headers, body.as_bytes()).await.unwrap()
+        };
+        let start = |sender: &str| json!({"task": "trip", "input": "a secret place", "task_id": "t1", "sender_id": sender}).to_string();
+        assert_eq!(ask("POST", "/v1/tasks", &operator, "", &start("ana")).await.status, 202);
+        while ask("GET", "/v1/tasks/t1?sender_id=ana", &operator, "", "").await.json()["state"] != "waiting" {}
+        let asked = [
+            ("GET", "/v1/tasks/t1", "", ""),
+            ("GET", "/v1/tasks/t1", "accept: text/event-stream", ""),
+            ("POST", "/v1/tasks/t1/steps/approve", "", r#"{"text": "yes"}"#),
+            ("POST", "/v1/tasks/t1/cancel", "", "{}"),
+        ];
+        for (key, sender, status) in [(&operator, "bo", 404), (&talker, "ana", 403), (&talker, "bo", 403)] {
+            for (method, path, more, body) in asked {
+                let told = ask(method, &format!("{path}?sender_id={sender}"), key, more, body).await;
+                assert_eq!(told.status, status, "{method} {path} of {sender}: {told:?}");
+                assert!(!told.body.contains("secret place"), "{told:?}");
+            }
+        }
+        assert_eq!(ask("POST", "/v1/tasks", &talker, "", &start("bo")).await.status, 403);
+        let own = ask("POST", "/v1/tasks", &operator, "", &start("bo")).await;
+        assert_eq!((own.status, own.json()["state"] == "waiting"), (202, false), "it is another task of the same id: {own:?}");
+        assert_eq!(ask("GET", "/v1/tasks/t1?sender_id=ana", &operator, "", "").await.json()["state"], "waiting", "nothing was done to it");
+    });
+}
+
+/// A new API key with this scope.
+fn key(scopes: &str, store: &Path) -> String {
+    let store = format!("sqlite:{}", store.display());
+    let made = Command::new(env!("CARGO_BIN_EXE_cota")).args(["key", "create", "--scopes", scopes, "--store", &store]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    String::from_utf8(made.stdout).unwrap().trim().to_owned()
 }
 
 #[test]
