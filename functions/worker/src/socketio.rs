@@ -9,8 +9,9 @@ use futures_util::StreamExt as _;
 use futures_util::future::{Either, select};
 use http::request::Parts;
 use http::{Response, StatusCode, header};
+use wasm_bindgen::prelude::wasm_bindgen;
 use worker::wasm_bindgen_futures::spawn_local;
-use worker::{WebSocket, WebSocketPair, WebsocketEvent};
+use worker::{WebSocket, WebSocketPair, WebsocketEvent, web_sys};
 
 use cota_gateway::socketio::{Connection, Names};
 use cota_gateway::{Gateway, problem};
@@ -19,6 +20,13 @@ use cota_protocol::socketio::{Method, Request, RequestError};
 
 use crate::platform::random_name;
 use crate::upgrade::{asks_for_socket, switched};
+
+#[wasm_bindgen]
+extern "C" {
+    /// Has a socket closed when the script panics: it is in `js/panics.js`.
+    #[wasm_bindgen(js_name = closeWithInstance)]
+    fn close_with_instance(socket: &web_sys::WebSocket);
+}
 
 /// Opens a connection, or says why not.
 pub(crate) async fn open(gateway: &Gateway, mut parts: Parts) -> worker::Result<Response<Body>> {
@@ -29,6 +37,7 @@ pub(crate) async fn open(gateway: &Gateway, mut parts: Parts) -> worker::Result<
         Ok(connection) => {
             let WebSocketPair { client, server } = WebSocketPair::new()?;
             server.accept()?;
+            close_with_instance(server.as_ref());
             spawn_local(serve(connection, server));
             switched(client)
         }

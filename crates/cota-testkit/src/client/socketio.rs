@@ -44,6 +44,16 @@ impl SocketIo {
         }
     }
 
+    /// Ends with the connection, whatever still comes.
+    pub async fn ended(mut self) {
+        while let Some(Ok(message)) = self.0.next().await {
+            if message == Message::text(PING) {
+                // Whether it is heard is seen from what comes next.
+                let _ = self.0.send(Message::text(PONG)).await;
+            }
+        }
+    }
+
     /// What the next packet with this mark holds.
     async fn packet(&mut self, mark: &str) -> String {
         loop {

@@ -23,6 +23,9 @@ const SECURITY = {
   "referrer-policy": "no-referrer",
 };
 
+/** The code that a socket is closed with whose server begins anew. */
+const RESTARTED = 1012;
+
 /** This machine's own names. */
 const LOOPBACK = /^(.+\.)?localhost$|^127\.|^\[::1\]$/;
 
@@ -104,6 +107,14 @@ function mortalBody(response) {
   );
   return new Response(body, response);
 }
+
+/** Lets a socket that the script itself holds end with the instance: its client then connects again. */
+globalThis.closeWithInstance = (socket) => {
+  let end;
+  new Promise((resolve) => (end = resolve)).then(() => socket.close(RESTARTED, PROBLEM.detail));
+  waits.add(end);
+  socket.addEventListener("close", () => waits.delete(end));
+};
 
 /** The error frame for what a client sent, on the socket it came from. */
 function refuse(socket, message) {

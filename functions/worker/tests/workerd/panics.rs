@@ -10,12 +10,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use super::support::{self, Record, Socket, Workerd, http, model};
+use super::support::{self, Record, Socket, SocketIo, Workerd, http, model};
 
 /// What the platform logs, so that an operator finds it.
 const LOGGED: &str = "the isolate panicked and begins anew";
 /// Within this time of a panic every acknowledged message is answered.
 const TAKEN_UP: Duration = Duration::from_secs(30);
+/// Within this time of a panic a client knows that its connection is over: long before its heartbeat would tell.
+const NOTICED: Duration = Duration::from_secs(5);
 /// More calls than any of these turns makes.
 const MANY: usize = 100;
 
@@ -97,6 +99,29 @@ fn a_client_whose_frame_makes_its_object_panic_is_sent_an_error_on_the_same_sock
         assert_eq!((&error["code"], &error["message_id"]), (&json!("store_unavailable"), &json!("m1")), "{error}");
         socket.say("frames", "m2", "hello").await;
         socket.answer_to("m2").await.unwrap();
+    });
+}
+
+#[test]
+fn a_socket_io_connection_ends_with_its_script_and_its_client_goes_on_with_another() {
+    support::run(async {
+        let workerd = Workerd::start("weather", support::NO_MODEL).await;
+        let mut ben = Socket::join(&workerd.address, "ben", "room", &json!({})).await;
+        let mut ann = SocketIo::connect(&workerd.address, "ann").await;
+        ann.emit("join", &json!({"session_id": "room"})).await;
+        ann.until("join_confirm", |_| true).await;
+        ann.emit("message", &json!({"session_id": "room", "text": "hello", "message_id": "m1"})).await;
+        let seen = ann.until("bot_uttered", |frame| frame["reply_to"] == "m1").await["seq"].clone();
+        http::get(&workerd.address, "/tried/store/panic").await.unwrap();
+        tokio::time::timeout(NOTICED, ann.ended()).await.expect("its client learns of it at once");
+        ben.say("room", "m2", "agent please").await;
+        ben.answer_to("m2").await.unwrap();
+        let mut again = SocketIo::connect(&workerd.address, "ann").await;
+        again.emit("join", &json!({"session_id": "room", "after": seen})).await;
+        assert_eq!(again.until("bot_uttered", |frame| frame["sender"] == "bot").await["reply_to"], "m2");
+        again.emit("message", &json!({"session_id": "room", "text": "thanks", "message_id": "m3"})).await;
+        again.until("bot_uttered", |frame| frame["reply_to"] == "m3").await;
+        assert_eq!(Record::read(&workerd.address, "room").await.answered_in_order(), ["m1", "m2", "m3"]);
     });
 }
 

@@ -8,6 +8,7 @@ use cota_gateway::Scopes;
 use cota_gateway::identity::keys::{self, Issued};
 use cota_gateway::identity::{Chance, NoChance};
 
+pub(crate) use cota_testkit::client::socketio::SocketIo;
 pub(crate) use cota_testkit::client::{Record, Socket, http};
 pub(crate) use cota_testkit::proofs::model;
 pub(crate) use cota_testkit::seeds::scatter;
