@@ -24,6 +24,7 @@ mod conversations;
 mod follow;
 mod gateway;
 pub mod identity;
+mod idle;
 pub mod limits;
 mod metrics;
 mod openai;

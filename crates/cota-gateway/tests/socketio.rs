@@ -10,11 +10,12 @@ use axum::body::Body;
 use futures_util::FutureExt as _;
 use http::Request;
 use serde_json::{Value as Json, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use cota_core::bot::OnBusy;
 use cota_driver::ledger::MemoryLedger;
 use cota_gateway::identity::{Chance, Identities, NoChance, keys};
+use cota_gateway::limits::{Limiter, Limits};
 use cota_gateway::socketio::{Connection, Names};
 use cota_gateway::{Access, Scopes};
 use cota_protocol::socketio::engine::{Data, Transport};
@@ -239,6 +240,32 @@ async fn who_does_not_read_is_asked_for_no_more() {
     connection.next().await;
     let Some(Data::Text(login)) = connection.engine().next_frame() else { panic!("the login did not come") };
     assert!(login.starts_with("42[\"login\""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_on_which_nothing_is_said_ends_however_well_its_heart_beats() {
+    let world = world_with(OnBusy::Queue, |options| {
+        let limits = Limits { idle_ms: Some(60_000), ..Limits::default() };
+        options.limiter = Limiter::new(limits, Arc::<MemoryLedger>::default(), options.clock.clone());
+    });
+    let mut client = Client::open(&world, "a").await;
+    tokio::time::advance(Duration::from_secs(10)).await;
+    let said = Instant::now();
+    assert_eq!(client.ask("login", json!({"user_id": "ana"})).await["status"], "ok");
+    assert_eq!(client.events(1).await, ["login ana"]);
+    let mut beats = 0;
+    while !client.0.engine().is_closed() {
+        match client.0.engine().next_frame() {
+            Some(Data::Text(ping)) if ping == "2" => {
+                beats += 1;
+                client.send("3").await;
+            }
+            Some(other) => panic!("{other:?}"),
+            None => client.0.next().await,
+        }
+    }
+    // Looked at with each beat: after 15, 40 and 65 seconds.
+    assert_eq!((beats, said.elapsed().as_secs()), (2, 65));
 }
 
 /// The same bytes again and again.

@@ -4,13 +4,21 @@
 mod client;
 mod support;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Body;
 use http::{Request, StatusCode, header};
 use serde_json::{Value as Json, json};
+use tokio::time::{Instant, advance};
+
+use cota_core::bot::OnBusy;
+use cota_driver::ledger::MemoryLedger;
+use cota_gateway::limits::{Limiter, Limits};
 
 use client::{Reading, answer, get, post};
-use support::world;
+use support::{World, world, world_with};
 
 const MESSAGE: &str = "/sse/message";
 
@@ -143,6 +151,117 @@ async fn a_browser_that_comes_back_goes_on_where_it_was() {
     let frames = ana.until_answered().await;
     let texts: Vec<_> = frames.iter().filter_map(|frame| frame["text"].as_str()).collect();
     assert_eq!(texts, ["two", "you said: two"]);
+}
+
+#[tokio::test]
+async fn a_browser_that_has_only_joined_comes_back_into_the_room_and_not_into_one_that_it_left() {
+    let router = world().gateway.router();
+    let mut ana = Stream::open(&router, "ana").await;
+    for session in ["s1", "s2"] {
+        send(&router, json!({"type": "join", "session_id": session, "sender_id": "ana", "stream": true})).await;
+        assert_eq!(ana.frame().await["session_id"], session);
+    }
+    send(&router, json!({"type": "leave", "session_id": "s2", "sender_id": "ana"})).await;
+    assert_eq!(ana.frame().await["type"], "leave_confirm");
+    let last_id = ana.last_id.clone().unwrap();
+    drop(ana);
+    for session in ["s1", "s2"] {
+        send(&router, json!({"type": "text", "session_id": session, "sender_id": "bo", "text": "hi"})).await;
+    }
+    let mut ana = Stream::reopen(&router, "ana", &last_id).await;
+    let frames = ana.until_answered().await;
+    assert_eq!(frames.iter().map(|frame| frame["session_id"].as_str().unwrap()).collect::<Vec<_>>(), ["s1"; 3]);
+    send(&router, json!({"type": "leave", "session_id": "s1", "sender_id": "ana"})).await;
+    assert_eq!(ana.frame().await["type"], "leave_confirm");
+    let last_id = ana.last_id.clone().unwrap();
+    drop(ana);
+    let mut ana = Stream::reopen(&router, "ana", &last_id).await;
+    answer(&router, post(&format!("{MESSAGE}?sender_id=ana"), &json!({"type": "ping"}))).await;
+    assert_eq!(ana.frame().await["type"], "pong", "it is in no room");
+}
+
+#[tokio::test]
+async fn a_browser_that_is_cut_off_before_the_first_answer_gets_it() {
+    let world = world();
+    let router = world.gateway.router();
+    let mut ana = Stream::open(&router, "ana").await;
+    send(&router, json!({"type": "text", "session_id": "s1", "sender_id": "ana", "text": "wait"})).await;
+    assert_eq!(ana.frame().await["text"], "wait");
+    let last_id = ana.last_id.clone().unwrap();
+    drop(ana);
+    world.model.may_answer.add_permits(1);
+    let mut ana = Stream::reopen(&router, "ana", &last_id).await;
+    assert_eq!(ana.until_answered().await.last().unwrap()["text"], "you said: wait");
+}
+
+#[tokio::test]
+async fn who_speaks_without_a_stream_is_in_no_room() {
+    let router = world().gateway.router();
+    let mut bo = Stream::open(&router, "bo").await;
+    send(&router, json!({"type": "join", "session_id": "s1", "sender_id": "bo"})).await;
+    for sender in ["ana", "bo"] {
+        send(&router, json!({"type": "text", "session_id": "s1", "sender_id": sender, "text": "hi"})).await;
+    }
+    let mut frames = bo.until_answered().await;
+    frames.extend(bo.until_answered().await);
+    let is_of_a_room = |frame: &&str| frame.starts_with("user_");
+    assert_eq!(types(&frames).into_iter().find(is_of_a_room), None, "{frames:?}");
+}
+
+/// A world whose event streams end after a minute and forty seconds in which nothing is said.
+fn impatient() -> World {
+    world_with(OnBusy::Queue, |options| {
+        let limits = Limits { idle_ms: Some(100_000), ..Limits::default() };
+        options.limiter = Limiter::new(limits, Arc::<MemoryLedger>::default(), options.clock.clone());
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_on_which_nothing_is_said_ends_and_goes_on_behind_its_last_id() {
+    let router = impatient().gateway.router();
+    let began = Instant::now();
+    let mut ana = Stream::open(&router, "ana").await;
+    send(&router, json!({"type": "join", "session_id": "s1", "sender_id": "ana"})).await;
+    assert_eq!(ana.frame().await["type"], "join_confirm");
+    let mut pings = 0;
+    while let Some(event) = ana.reading.next().await {
+        assert!(event.data.contains("\"ping\""), "{event:?}");
+        pings += 1;
+    }
+    assert_eq!((pings, began.elapsed().as_secs()), (3, 100));
+    let last_id = ana.last_id.clone().unwrap();
+    drop(ana);
+    send(&router, json!({"type": "text", "session_id": "s1", "sender_id": "bo", "text": "hi"})).await;
+    let mut ana = Stream::reopen(&router, "ana", &last_id).await;
+    assert_eq!(types(&ana.until_answered().await), ["join_confirm", "text", "text"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_sender_posts_keeps_its_stream_open() {
+    let router = impatient().gateway.router();
+    let mut ana = Stream::open(&router, "ana").await;
+    for _ in 0..5 {
+        advance(Duration::from_secs(90)).await;
+        answer(&router, post(&format!("{MESSAGE}?sender_id=ana"), &json!({"type": "ping"}))).await;
+        while ana.frame().await["type"] != "pong" {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_a_record_that_does_not_grow_ends_and_goes_on_where_it_was() {
+    let router = impatient().gateway.router();
+    let said = json!({"text": "hi"});
+    assert_eq!(answer(&router, post("/v1/conversations/c1/messages", &said)).await.0, StatusCode::OK);
+    let began = Instant::now();
+    let mut record = Reading::open(&router, get("/v1/conversations/c1/events")).await;
+    for seq in 1..=4 {
+        assert_eq!(record.event().await.1, Some(seq));
+    }
+    assert_eq!((record.next().await, began.elapsed().as_secs()), (None, 100));
+    answer(&router, post("/v1/conversations/c1/messages", &said)).await;
+    let mut again = get("/v1/conversations/c1/events");
+    again.headers_mut().insert("last-event-id", 4.into());
+    assert_eq!(Reading::open(&router, again).await.event().await.1, Some(5));
 }
 
 #[tokio::test(start_paused = true)]

@@ -51,7 +51,7 @@ pub(crate) async fn show_events(State(gateway): State<Gateway>, to: Addressed) -
             let connected = gateway.limiter().stream(&key.owner, identity.address).await?;
             let joining = follow::join(&gateway, key.clone(), false);
             let head = gateway.conversations().state(&key).await?.ok_or_else(unknown)?.head;
-            Ok(stream::record(joining.after(after.min(head), head), gateway.clock().clone(), identity.scopes, connected))
+            Ok(stream::record(&gateway, joining.after(after.min(head), head), identity.scopes, connected))
         }
         Format::Json => {
             let limit = usize::try_from(limit).unwrap_or(usize::MAX);

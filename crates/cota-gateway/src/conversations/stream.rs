@@ -10,7 +10,6 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use cota_core::event::Event;
 use cota_core::ids::{MessageId, Seq};
 use cota_core::turn::Fragment;
-use cota_driver::ports::Clock;
 use cota_protocol::problem::Problem;
 use cota_protocol::rest::{PendingAnswer, TurnEvent};
 use cota_protocol::sse;
@@ -18,6 +17,8 @@ use cota_protocol::sse;
 use crate::access::Scopes;
 use crate::answer::AnsweredTurn;
 use crate::follow::News;
+use crate::gateway::Gateway;
+use crate::idle::until_idle;
 use crate::limits::Connected;
 use crate::respond;
 use crate::view;
@@ -34,8 +35,8 @@ pub(super) fn turn(waiter: Waiter, from: Option<Seq>, scopes: Scopes) -> Respons
     respond::event_stream(events.boxed(), clock)
 }
 
-/// Streams the record from a place on, and goes on with it until the conversation is forgotten.
-pub(super) fn record(news: BoxStream<'static, News>, clock: Arc<dyn Clock>, scopes: Scopes, connected: Connected) -> Response {
+/// Streams the record from a place on, and goes on with it until the conversation is forgotten or nothing happens in it.
+pub(super) fn record(gateway: &Gateway, news: BoxStream<'static, News>, scopes: Scopes, connected: Connected) -> Response {
     let events = news.flat_map(move |news| match news {
         News::Events(events) => stream::iter(events.iter().map(|event| Some(recorded(event, scopes))).collect::<Vec<_>>()),
         News::Accepted(_) | News::Fragment(_) => stream::iter(Vec::new()),
@@ -47,7 +48,7 @@ pub(super) fn record(news: BoxStream<'static, News>, clock: Arc<dyn Clock>, scop
         let _ = &connected;
         event
     });
-    respond::event_stream(events.boxed(), clock)
+    respond::event_stream(until_idle(events.boxed(), gateway), Arc::clone(gateway.clock()))
 }
 
 fn recorded(event: &Event, scopes: Scopes) -> sse::Event {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use serde_json::{Map, Value as Json};
 
-use cota_core::ids::{BotName, ConversationId};
+use cota_core::ids::{BotName, ConversationKey};
 use cota_protocol::problem::{Code, Problem};
 use cota_protocol::sse;
 use cota_protocol::websocket::{ClientFrame, FrameError, JoinFrame, ServerFrame};
@@ -12,9 +12,8 @@ use cota_protocol::websocket::{ClientFrame, FrameError, JoinFrame, ServerFrame};
 use super::{Confirmed, Sessions, Talk};
 use crate::access::Identity;
 use crate::gateway::Gateway;
-use crate::limits::Connected;
 use crate::sse::{Places, Reader, Streams, read};
-use crate::websocket::Session;
+use crate::websocket::{Saying, Session, refused};
 
 /// The sessions of this process.
 #[derive(Default)]
@@ -44,43 +43,36 @@ impl Sessions for Here {
         Ok(read(Arc::clone(&self.0), session, places.clone()))
     }
 
-    async fn post(
-        &self,
-        gateway: &Gateway,
-        bot: &BotName,
-        identity: &Identity,
-        mut frame: ClientFrame,
-    ) -> Result<Option<Confirmed>, Problem> {
+    async fn post(&self, gateway: &Gateway, bot: &BotName, identity: &Identity, frame: ClientFrame) -> Result<Option<Confirmed>, Problem> {
         let reader = Reader { bot: bot.clone(), owner: identity.owner.clone(), sender: identity.sender.clone() };
-        match frame.said().map(|(session_id, _)| session_id.clone()) {
-            Some(session_id) => self.say(gateway, &reader, identity, frame, &session_id).await.map(|()| None),
-            None => self.command(&reader, &frame).await,
+        match frame {
+            ClientFrame::Text(frame) => self.say(gateway, &reader, identity, frame.into()).await.map(|()| None),
+            ClientFrame::Image(frame) => self.say(gateway, &reader, identity, frame.into()).await.map(|()| None),
+            ClientFrame::Join(_) | ClientFrame::Leave(_) | ClientFrame::Ping => self.command(&reader, &frame).await,
         }
     }
 }
 
 impl Here {
-    /// Says something once, in a room that all streams of the sender follow from then on.
-    async fn say(
-        &self,
-        gateway: &Gateway,
-        reader: &Reader,
-        identity: &Identity,
-        frame: ClientFrame,
-        session_id: &ConversationId,
-    ) -> Result<(), Problem> {
+    /// Says something once, in a room that all streams of the sender follow from then on. Who has none is in no room, but may speak.
+    async fn say(&self, gateway: &Gateway, reader: &Reader, identity: &Identity, saying: Saying) -> Result<(), Problem> {
+        let Reader { bot, owner, sender: _ } = reader.clone();
+        let mut key = ConversationKey { bot, owner, id: saying.session_id.clone() };
         let streams = self.0.of(reader);
         for stream in &streams {
-            stream.hold().await.attend(session_id).await?;
+            let mut session = stream.hold().await;
+            session.attend(&key.id).await?;
+            key = session.key(&key.id);
         }
         for stream in &streams {
             let mut session = stream.hold().await;
             if !session.is_backed_up() {
-                return Ok(session.obey(frame).await?);
+                return Ok(session.say(saying).await?);
             }
         }
-        let mut session = Session::begin(gateway.clone(), reader.bot.clone(), identity.clone(), Connected::default());
-        Ok(session.obey(frame).await?)
+        let message_id = saying.message_id.clone();
+        let offered = gateway.offer(&key, saying, identity).await;
+        Ok(offered.map(drop).map_err(|problem| refused(problem, message_id))?)
     }
 
     /// Has every stream of the sender do something; the confirmation of the first. A stream that nobody reads is not filled, and an

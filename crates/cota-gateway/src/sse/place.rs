@@ -12,7 +12,8 @@ const MOST: usize = 32;
 
 /// The sessions of which a stream has shown messages.
 ///
-/// As text, each is its last place, `:` or, where its replies come piece by piece, `~`, and its name; spaces between them.
+/// As text, each is its last place, `:` or, where its replies come piece by piece, `~`, and its name; spaces between them. `-` is none:
+/// an empty id would be no id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places(BTreeMap<ConversationId, Place>);
 
@@ -42,6 +43,11 @@ impl Places {
         self.0.insert(session.clone(), place);
     }
 
+    /// Notes where a session begins that was not shown yet.
+    pub(super) fn begin(&mut self, session: &ConversationId, place: Place) {
+        self.0.entry(session.clone()).or_insert(place);
+    }
+
     /// Forgets a session that was left.
     pub(super) fn leave(&mut self, session: &ConversationId) {
         self.0.remove(session);
@@ -58,6 +64,9 @@ impl Places {
 
 impl fmt::Display for Places {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("-");
+        }
         for (n, (session, place)) in self.0.iter().enumerate() {
             let space = if n == 0 { "" } else { " " };
             let mark = if place.streams { '~' } else { ':' };
@@ -80,7 +89,9 @@ mod tests {
         assert_eq!(Places::read("3:a 12~b:1~x"), places);
         places.leave(&ConversationId::new("a").unwrap());
         assert_eq!(places.to_string(), "12~b:1~x");
-        for foreign in ["", "7", "x:a", "7:", "-1:a", "99999999999999999999:a"] {
+        places.leave(&ConversationId::new("b:1~x").unwrap());
+        assert_eq!(places.to_string(), "-");
+        for foreign in ["", "-", "7", "x:a", "7:", "-1:a", "99999999999999999999:a"] {
             assert_eq!(Places::read(foreign), Places::default(), "{foreign}");
         }
     }

@@ -46,17 +46,32 @@ impl Drop for Reading {
     }
 }
 
-/// A frame as an event. It has an id if it is the last one of its place in the record.
+/// A frame as an event. It has an id if it is the last one of its place in the record, or changes which sessions are followed.
 fn event(frame: &ServerFrame, session: &Session, places: &mut Places) -> sse::Event {
     let event = sse::Event::new(frame.encode());
-    if let ServerFrame::LeaveConfirm { session_id, .. } = frame {
-        places.leave(session_id);
+    let is_one_of_several = frame.place().is_some_and(|place| session.peek().and_then(ServerFrame::place) == Some(place));
+    if is_one_of_several || !note(frame, session, places) {
         return event;
     }
-    let Some((session_id, seq)) = frame.place() else { return event };
-    if session.peek().and_then(ServerFrame::place) == Some((session_id, seq)) {
-        return event;
-    }
-    places.reach(session_id, Place { seq, streams: session.streams(session_id) });
     event.with_id(places.to_string())
+}
+
+/// Notes what a frame says of places; whether it says anything.
+fn note(frame: &ServerFrame, session: &Session, places: &mut Places) -> bool {
+    match frame {
+        ServerFrame::Text(message) | ServerFrame::Image(message) => match message.seq {
+            Some(seq) => places.reach(&message.session_id, Place { seq, streams: session.streams(&message.session_id) }),
+            None => places.begin(&message.session_id, session.beginning(&message.session_id)),
+        },
+        ServerFrame::JoinConfirm { session_id, .. } => places.reach(session_id, session.beginning(session_id)),
+        ServerFrame::LeaveConfirm { session_id, .. } => places.leave(session_id),
+        ServerFrame::Login { .. }
+        | ServerFrame::UserJoined { .. }
+        | ServerFrame::UserLeft { .. }
+        | ServerFrame::Delta { .. }
+        | ServerFrame::Reset { .. }
+        | ServerFrame::Pong
+        | ServerFrame::Error { .. } => return false,
+    }
+    true
 }

@@ -16,6 +16,7 @@ use cota_protocol::time::iso8601;
 
 use super::place::Places;
 use crate::gateway::Gateway;
+use crate::idle::until_idle;
 use crate::request::header_text;
 use crate::respond::{self, Refusal};
 
@@ -33,7 +34,7 @@ pub(crate) async fn open(State(gateway): State<Gateway>, request: Request) -> Re
         return Err(Problem::new(Code::MissingSender, detail).with("field", "sender_id").into());
     };
     let events = gateway.options().sessions.stream(&gateway, &bot, &identity, &places).await?;
-    let clock = gateway.clock();
+    let (events, clock) = (until_idle(events, &gateway), gateway.clock());
     Ok(respond::event_stream(with_pings(events, Arc::clone(clock)).boxed(), Arc::clone(clock)))
 }
 

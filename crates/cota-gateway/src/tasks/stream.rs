@@ -10,10 +10,11 @@ use cota_protocol::sse;
 
 use crate::follow::{self, News};
 use crate::gateway::Gateway;
+use crate::idle::until_idle;
 use crate::limits::Connected;
 use crate::respond;
 
-/// Streams reports until the task is over. A client that has one is sent what is newer than that.
+/// Streams reports until the task is over, or nothing happens to it. A client that has one is sent what is newer than that.
 pub(super) fn follow(gateway: &Gateway, key: ConversationKey, cursor: Option<Seq>, connected: Connected) -> Response {
     let joining = follow::join(gateway, key.clone(), false);
     let news = joining.after(Seq(0), Seq(1));
@@ -46,5 +47,5 @@ pub(super) fn follow(gateway: &Gateway, key: ConversationKey, cursor: Option<Seq
         stream::iter(event.map(Some).into_iter().chain(last))
     });
     let events = ending.take_while(|event| future::ready(event.is_some())).filter_map(future::ready);
-    respond::event_stream(events.boxed(), gateway.clock().clone())
+    respond::event_stream(until_idle(events.boxed(), gateway), gateway.clock().clone())
 }

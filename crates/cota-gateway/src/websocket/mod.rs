@@ -13,12 +13,15 @@ mod open;
 pub mod render;
 mod room;
 mod rooms;
+mod saying;
 mod session;
 
 pub use open::Opening;
 pub(crate) use render::utterances;
 pub(crate) use rooms::Rooms;
+pub use saying::Saying;
 pub use session::Session;
+pub(crate) use session::refused;
 
 /// The code a socket is closed with that names no sender.
 pub const MISSING_SENDER: u16 = 4001;

@@ -22,6 +22,8 @@ pub(super) struct Room {
     pub(super) session: ConversationId,
     pub(super) streams: bool,
     pub(super) news: BoxStream<'static, News>,
+    /// After which event it began, as the client asked.
+    pub(super) beginning: Seq,
     /// The last event the client was told of.
     cursor: Seq,
     /// Messages of users that were shown when they were accepted; the record is still to bring them.
@@ -35,12 +37,12 @@ pub(super) struct Room {
 impl Room {
     pub(super) fn new(session: ConversationId, streams: bool, news: BoxStream<'static, News>, cursor: Seq) -> Self {
         let (accepted, recorded, expected) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
-        Self { session, streams, news, cursor, accepted, recorded, expected }
+        Self { session, streams, news, beginning: cursor, cursor, accepted, recorded, expected }
     }
 
     /// Begins again elsewhere in the record, as the client asked.
     pub(super) fn join_again(&mut self, streams: bool, news: BoxStream<'static, News>, cursor: Seq) {
-        (self.streams, self.news, self.cursor) = (streams, news, cursor);
+        (self.streams, self.news, self.beginning, self.cursor) = (streams, news, cursor, cursor);
         self.accepted.clear();
         self.recorded.clear();
     }
@@ -68,7 +70,7 @@ impl Room {
             News::Fragment(fragment) => frames.push_back(render::fragment(fragment)),
             News::Events(events) => events.iter().for_each(|event| self.tell_event(event, frames)),
             News::Forgotten => {
-                self.cursor = Seq::default();
+                (self.beginning, self.cursor) = (Seq::default(), Seq::default());
                 self.expected.clear();
                 self.accepted.clear();
                 self.recorded.clear();

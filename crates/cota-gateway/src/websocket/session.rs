@@ -7,21 +7,23 @@ use futures_channel::mpsc;
 use futures_util::future::{BoxFuture, poll_fn};
 use futures_util::{FutureExt as _, StreamExt as _};
 
-use cota_core::event::{InboxMessage, MessageContent};
+use cota_core::event::InboxMessage;
 use cota_core::ids::{BotName, ConversationId, ConversationKey, MessageId, Owner, Position, SenderId, Seq};
 use cota_driver::host::Sent;
-use cota_driver::store::{NewMessage, Progress};
+use cota_driver::store::Progress;
 use cota_protocol::problem::{Code, Problem};
-use cota_protocol::websocket::{ClientFrame, FrameError, ImageFrame, JoinFrame, LeaveFrame, Message, ServerFrame, TextFrame};
+use cota_protocol::websocket::{ClientFrame, FrameError, ImageFrame, JoinFrame, LeaveFrame, ServerFrame, TextFrame};
 
 use super::render;
 use super::room::Room;
 use super::rooms::Seat;
+use super::saying::Saying;
 use crate::access::Identity;
 use crate::follow;
 use crate::gateway::Gateway;
 use crate::limits::Connected;
 use crate::respond;
+use crate::sse::Place;
 
 /// Conversations that one socket may be in.
 const MOST_ROOMS: usize = 32;
@@ -148,6 +150,12 @@ impl Session {
         self.rooms.iter().any(|room| room.session == *session && room.streams)
     }
 
+    /// From where on a conversation is followed; one that was left meanwhile, from its start.
+    pub(crate) fn beginning(&self, session: &ConversationId) -> Place {
+        let room = self.rooms.iter().find(|room| room.session == *session);
+        room.map_or(Place { seq: Seq::default(), streams: false }, |room| Place { seq: room.beginning, streams: room.streams })
+    }
+
     /// The next frame if there is one already.
     pub fn ready(&mut self) -> Option<ServerFrame> {
         self.ready.pop_front().or_else(|| self.next().now_or_never())
@@ -162,15 +170,8 @@ impl Session {
             }
             ClientFrame::Join(frame) => self.join(frame).await.map_err(|problem| refused(problem, None)),
             ClientFrame::Leave(frame) => self.leave(&frame).map_err(|problem| refused(problem, None)),
-            ClientFrame::Text(TextFrame { session_id, sender_id, receiver, text, message_id, metadata }) => {
-                let content = MessageContent { text, receiver, metadata, ..MessageContent::default() };
-                self.say(session_id, sender_id.as_ref(), message_id, content).await
-            }
-            ClientFrame::Image(ImageFrame { session_id, sender_id, receiver, image, message_id, metadata }) => {
-                let payload = Some(Message::image_payload(&image));
-                let content = MessageContent { receiver, metadata, payload, ..MessageContent::default() };
-                self.say(session_id, sender_id.as_ref(), message_id, content).await
-            }
+            ClientFrame::Text(frame) => self.say(frame.into()).await,
+            ClientFrame::Image(frame) => self.say(frame.into()).await,
         }
     }
 
@@ -229,31 +230,20 @@ impl Session {
         self.gateway.rooms().leave(&self.key(session), &self.seat);
     }
 
-    async fn say(
-        &mut self,
-        session: ConversationId,
-        sender: Option<&SenderId>,
-        id: Option<MessageId>,
-        content: MessageContent,
-    ) -> Result<(), FrameError> {
-        self.try_say(session, sender, id.clone(), content).await.map_err(|problem| refused(problem, id))
+    /// Says something in a room that is followed from then on.
+    pub(crate) async fn say(&mut self, saying: Saying) -> Result<(), FrameError> {
+        let message_id = saying.message_id.clone();
+        self.try_say(saying).await.map_err(|problem| refused(problem, message_id))
     }
 
-    async fn try_say(
-        &mut self,
-        session: ConversationId,
-        sender: Option<&SenderId>,
-        id: Option<MessageId>,
-        content: MessageContent,
-    ) -> Result<(), Problem> {
-        self.check_sender(sender)?;
-        self.attend(&session).await?;
-        let (key, message_id) = (self.key(&session), self.gateway.message_id(id)?);
-        let message = NewMessage { sender: self.identity.sender.clone(), message_id, at: self.gateway.now(), content };
-        let sent = self.gateway.send(&key, message.clone(), &self.identity).await?;
+    async fn try_say(&mut self, saying: Saying) -> Result<(), Problem> {
+        self.check_sender(saying.sender_id.as_ref())?;
+        self.attend(&saying.session_id).await?;
+        let key = self.key(&saying.session_id);
+        let (message, sent) = self.gateway.offer(&key, saying, &self.identity).await?;
         let message = message.at_position(Position::default());
         match sent {
-            Sent::Accepted(_) => self.await_answer(&session, message.message_id),
+            Sent::Accepted(_) => self.await_answer(&key.id, message.message_id),
             Sent::Repeated(progress) => self.repeat(&key, &message, progress).await?,
         }
         Ok(())
@@ -333,7 +323,8 @@ impl Session {
         self.rooms.iter().flat_map(of_room).map(|(key, message_id)| (key, self.identity.sender.clone(), message_id)).collect()
     }
 
-    fn key(&self, session: &ConversationId) -> ConversationKey {
+    /// The conversation that this socket calls so.
+    pub(crate) fn key(&self, session: &ConversationId) -> ConversationKey {
         let owner = self.invited.get(session).unwrap_or(&self.identity.owner);
         ConversationKey { bot: self.bot.clone(), owner: owner.clone(), id: session.clone() }
     }
@@ -349,7 +340,8 @@ impl Session {
     }
 }
 
-fn refused(problem: Problem, message_id: Option<MessageId>) -> FrameError {
+/// A problem with a message, as a frame tells it.
+pub(crate) fn refused(problem: Problem, message_id: Option<MessageId>) -> FrameError {
     let retry_after = problem.retry_after();
     FrameError { code: problem.code, message: problem.detail, field: None, message_id, retry_after }
 }

@@ -33,7 +33,8 @@ pub use on_busy::{
     latest_cancels_the_running_turn, merge_takes_what_waits_as_one, queue_answers_in_order_up_to_its_length, reject_records_nothing,
 };
 pub use rooms::{
-    an_event_stream_goes_on_behind_its_last_id, people_of_every_channel_meet_in_a_room, who_has_no_stream_may_speak_but_not_join,
+    an_event_stream_goes_on_behind_its_last_id, an_event_stream_that_only_joined_comes_back, people_of_every_channel_meet_in_a_room,
+    who_has_no_stream_may_speak_but_not_join,
 };
 pub use speaker::{Heard, Speaker, Way, Ways};
 
@@ -97,6 +98,7 @@ macro_rules! proofs {
     (rooms: $target:expr) => {
         $crate::proofs! { @test $target, people_meet: people_of_every_channel_meet_in_a_room }
         $crate::proofs! { @test $target, a_stream_goes_on: an_event_stream_goes_on_behind_its_last_id }
+        $crate::proofs! { @test $target, a_stream_that_only_joined_comes_back: an_event_stream_that_only_joined_comes_back }
         $crate::proofs! { @test $target, who_has_no_stream: who_has_no_stream_may_speak_but_not_join }
     };
     ($target:expr) => {

@@ -85,6 +85,31 @@ pub async fn an_event_stream_goes_on_behind_its_last_id(target: &impl Target) {
     assert_eq!(left.json()["type"], "leave_confirm", "{left:?}");
 }
 
+/// A stream that was cut off before anything was said comes back into the rooms it was in, and into no other.
+pub async fn an_event_stream_that_only_joined_comes_back(target: &impl Target) {
+    let llm = model(Settings::new(scripts::chat())).await;
+    let server = target.start("chat", &llm.apibase()).await;
+    let address = server.address();
+    let mut ann = Events::open(&address.http, "ann", "").await;
+    for (kind, session) in [("join", "left"), ("join", "room"), ("leave", "left")] {
+        let confirmed = events::post(&address.http, "ann", json!({"type": kind, "session_id": session})).await.json();
+        assert_eq!(ann.next().await, confirmed);
+    }
+    let last_id = ann.id.clone();
+    drop(ann);
+    let mut ben = Socket::join(&address.sockets, "ben", "left", &json!({})).await;
+    ben.say("left", "m1", "this is #1").await;
+    ben.answer_to("m1").await.unwrap();
+    ben.say("room", "m2", "this is #2").await;
+    ben.answer_to("m2").await.unwrap();
+    let mut again = Events::open(&address.http, "ann", &last_id).await;
+    let joined = again.next().await;
+    assert_eq!((&joined["type"], &joined["session_id"]), (&json!("join_confirm"), &json!("room")), "{joined}");
+    let heard = again.until(|frame| frame["type"] == "text").await;
+    assert_eq!((&heard["session_id"], &heard["message_id"], heard["seq"].is_u64()), (&json!("room"), &json!("m2"), true), "{heard}");
+    assert_eq!(again.until(|frame| frame["type"] == "text").await["reply_to"], "m2");
+}
+
 /// Who has no stream may speak, once, and is told where to open one.
 pub async fn who_has_no_stream_may_speak_but_not_join(target: &impl Target) {
     let llm = model(Settings::new(scripts::chat())).await;
@@ -101,10 +126,14 @@ pub async fn who_has_no_stream_may_speak_but_not_join(target: &impl Target) {
         let said = say("this is #1").await;
         assert_eq!((said.status, &said.json()["message_id"]), (200, &json!("m1")), "{said:?}");
     }
+    ben.answer_to("m1").await.unwrap();
     let other = say("this is #2").await;
     assert_eq!((other.status, other.code().as_str(), &other.json()["message_id"]), (409, "id_reused", &json!("m1")), "{other:?}");
-    ben.answer_to("m1").await.unwrap();
-    assert_eq!(Record::read(&address.http, "room").await.answered_in_order(), ["m1"]);
+    // Who has no connection is in no room: nobody came, and nobody left.
+    ben.say("room", "m2", "this is #2").await;
+    let heard = ben.until(|frame| frame["reply_to"] == "m2" || frame["type"] == "user_joined" || frame["type"] == "user_left").await;
+    assert_eq!(heard.unwrap()["reply_to"], "m2");
+    assert_eq!(Record::read(&address.http, "room").await.answered_in_order(), ["m1", "m2"]);
 }
 
 fn users(frame: &Json) -> Vec<&str> {

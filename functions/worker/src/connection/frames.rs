@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use worker::WebSocketIncomingMessage;
 
-use cota_core::event::{InboxMessage, MessageContent};
+use cota_core::event::InboxMessage;
 use cota_core::ids::{ConversationId, ConversationKey, MessageId, Position, SenderId, Seq};
 use cota_driver::host::Sent;
 use cota_driver::ports::Clock as _;
 use cota_driver::store::{NewMessage, Progress, StoreError};
-use cota_gateway::websocket::render;
+use cota_gateway::websocket::{Saying, render};
 use cota_gateway::{Access, unreadable};
 use cota_protocol::problem::{Code, Problem};
-use cota_protocol::websocket::{ClientFrame, FrameError, ImageFrame, JoinFrame, LeaveFrame, Message, RoomInfo, ServerFrame, TextFrame};
+use cota_protocol::websocket::{ClientFrame, FrameError, ImageFrame, JoinFrame, LeaveFrame, RoomInfo, ServerFrame, TextFrame};
 
 use super::desk::Desk;
 use super::socket::{Channel, Room, Socket, Visitor};
@@ -195,31 +195,6 @@ impl Desk {
         let events: Arc<[cota_core::event::Event]> = self.objects.ask(key, ask).await.map_err(|error| unreadable(&error))?;
         frames.extend(events.iter().flat_map(|event| render::answers(&key.id, event)));
         Ok(frames)
-    }
-}
-
-/// Something that a client says.
-pub(super) struct Saying {
-    pub(super) session_id: ConversationId,
-    pub(super) sender_id: Option<SenderId>,
-    pub(super) message_id: Option<MessageId>,
-    content: MessageContent,
-}
-
-impl From<TextFrame> for Saying {
-    fn from(frame: TextFrame) -> Self {
-        let TextFrame { session_id, sender_id, receiver, text, message_id, metadata } = frame;
-        let content = MessageContent { text, receiver, metadata, ..MessageContent::default() };
-        Self { session_id, sender_id, message_id, content }
-    }
-}
-
-impl From<ImageFrame> for Saying {
-    fn from(frame: ImageFrame) -> Self {
-        let ImageFrame { session_id, sender_id, receiver, image, message_id, metadata } = frame;
-        let payload = Some(Message::image_payload(&image));
-        let content = MessageContent { receiver, metadata, payload, ..MessageContent::default() };
-        Self { session_id, sender_id, message_id, content }
     }
 }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use futures_channel::oneshot;
 
+use cota_gateway::websocket::Saying;
 use cota_protocol::websocket::{ClientFrame, FrameError, JoinFrame, ServerFrame};
 
 use super::desk::{Desk, Job};
-use super::frames::{Saying, check_sender, refused};
+use super::frames::{check_sender, refused};
 use super::socket::{Socket, Visitor};
 
 /// Takes a posted frame when its turn comes. What it confirms as a frame, or the `error`; nothing where there is no stream to do it.

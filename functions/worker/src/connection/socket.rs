@@ -118,12 +118,20 @@ impl Socket {
         frames.iter().zip(next).map(text).collect()
     }
 
-    /// The id of a frame as an event: how far all rooms are with it, if it is the last one of its place in the record.
+    /// The id of a frame as an event: how far all rooms are with it, if it is the last one of its place in the record, or changes
+    /// which rooms there are.
     fn id(&self, frame: &ServerFrame, next: Option<(&ConversationId, Seq)>) -> String {
-        let Some((session_id, seq)) = frame.place().filter(|place| next != Some(*place)) else { return String::new() };
+        let place = frame.place();
+        let begins_or_ends = matches!(
+            frame,
+            ServerFrame::Text(_) | ServerFrame::Image(_) | ServerFrame::JoinConfirm { .. } | ServerFrame::LeaveConfirm { .. }
+        );
+        if !begins_or_ends || (place.is_some() && next == place) {
+            return String::new();
+        }
         let mut places = Places::default();
         for room in self.rooms.iter().filter(|room| room.cursor != Room::NOT_YET) {
-            let seq = if room.key.id == *session_id { seq } else { room.cursor };
+            let seq = place.filter(|(session_id, _)| room.key.id == **session_id).map_or(room.cursor, |(_, seq)| seq);
             places.reach(&room.key.id, Place { seq, streams: room.streams });
         }
         places.to_string()
