@@ -198,6 +198,23 @@ async fn stopping_lets_running_turns_finish_and_closes_the_sockets() {
 }
 
 #[tokio::test]
+async fn stopping_lets_an_answer_finish_that_nobody_keeps() {
+    let mut server = Server::start().await;
+    let body = json!({"messages": [{"role": "user", "content": "stream and wait"}], "stream": true}).to_string();
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close";
+    let mut asking = TcpStream::connect(server.address).await.unwrap();
+    asking.write_all(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
+    server.world.model.waiting.acquire().await.unwrap().forget();
+    server.stop();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    server.world.model.may_answer.add_permits(1);
+    let mut answer = String::new();
+    within(asking.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.contains("[DONE]"), "{answer}");
+    within(&mut server.served).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_event_stream_ends_with_the_server() {
     let mut server = Server::start().await;
     let mut streams = Vec::new();

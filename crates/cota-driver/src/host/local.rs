@@ -17,6 +17,7 @@ use cota_core::turn::{Commit, Fragment};
 
 use super::entrance::Entrance;
 use super::hub::Hub;
+use super::once::Unkept;
 use super::{Conversations, Once, OnceError, SendError, Sent, Subscription, Update, check_length};
 use crate::cache::{BoardCache, TrackerCache};
 use crate::conversation::{DriveTerms, Driven, Driver, Outlet};
@@ -61,6 +62,8 @@ pub struct Host {
     entrance: Entrance,
     /// The conversations that are being driven here.
     running: Mutex<HashMap<ConversationKey, Arc<Signals>>>,
+    /// The turns that run here in conversations that nobody keeps.
+    unkept: Unkept,
     metrics: Metrics,
     stopping: AtomicBool,
     this: Weak<Host>,
@@ -123,6 +126,7 @@ impl Host {
                 hub: Arc::default(),
                 entrance: Entrance::default(),
                 running: Mutex::default(),
+                unkept: Unkept::default(),
                 metrics: Metrics::default(),
                 stopping: AtomicBool::new(false),
                 this: Weak::clone(this),
@@ -152,7 +156,7 @@ impl Host {
         self.stopping.store(true, Ordering::Release);
         let clock = &self.driver.clock;
         let give_up = clock.now().plus_ms(limits::TURN_MS);
-        while !lock(&self.running).is_empty() && clock.now() < give_up {
+        while !(lock(&self.running).is_empty() && self.unkept.is_none()) && clock.now() < give_up {
             clock.sleep_until(clock.now().plus_ms(20)).await;
         }
     }
@@ -375,6 +379,7 @@ impl Conversations for Host {
     }
 
     async fn answer_once(&self, once: Once, fragments: Option<UnboundedSender<Fragment>>) -> Result<Vec<Event>, OnceError> {
+        let _running = self.unkept.begin();
         if self.stopping.load(Ordering::Acquire) {
             return Err(SendError::Stopping.into());
         }

@@ -2,6 +2,7 @@
 //!
 //! Such a turn may be cut off at any time and asked for again, so an executor that may run only once is not run.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -89,6 +90,32 @@ impl Once {
             Either::Left((None, _)) | Either::Right((Driven::Left, _)) => Err(OnceError::BrokenOff),
             Either::Right((Driven::Idle | Driven::Ring, _)) => Ok(outlet.take_events()),
         }
+    }
+}
+
+/// How many turns run in conversations that nobody keeps.
+#[derive(Default)]
+pub(super) struct Unkept(AtomicUsize);
+
+/// One of them, for as long as somebody waits for it.
+pub(super) struct Running<'u>(&'u AtomicUsize);
+
+impl Unkept {
+    /// One more, until what is returned is dropped.
+    pub(super) fn begin(&self) -> Running<'_> {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        Running(&self.0)
+    }
+
+    /// Whether none runs.
+    pub(super) fn is_none(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
