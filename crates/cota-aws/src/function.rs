@@ -180,7 +180,7 @@ impl Function {
     /// An invocation begins: with the bots as they are published by now.
     pub(crate) async fn begin(&self, event: &Event) {
         let now = self.clock.now();
-        self.present.begin(now, event.deadline);
+        self.present.begin(&event.request, now, event.deadline);
         if let Some(published) = &self.published {
             published.look(now).await;
         }

@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use async_trait::async_trait;
 use futures_channel::mpsc::UnboundedSender;
 use futures_util::future::{Either, select};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use cota_core::bot::Bot;
 use cota_core::event::{Event, InboxMessage};
@@ -127,6 +129,9 @@ impl FunctionHost {
         }
         match self.driver.store.claim(key, &self.driver.holder, self.driver.clock.now()).await? {
             ClaimOutcome::Taken(claimed) => {
+                if claimed.claim.takeovers > 0 {
+                    self.bells.watch_takeover(key, claimed.claim.lease_until).await;
+                }
                 failpoint("after-claim");
                 self.drive(key, claimed, None).await;
             }
@@ -193,7 +198,14 @@ impl FunctionHost {
         Ok(())
     }
 
+    /// Drives a conversation; what is logged of it says of which one, of which run, and in which invocation.
     async fn drive(&self, key: &ConversationKey, claimed: Claimed, accepted: Option<InboxMessage>) {
+        let request = self.present.request();
+        let span = tracing::info_span!("turn", request, bot = %key.bot, conversation = %key.id, run = Empty);
+        self.drive_unnamed(key, claimed, accepted).instrument(span).await;
+    }
+
+    async fn drive_unnamed(&self, key: &ConversationKey, claimed: Claimed, accepted: Option<InboxMessage>) {
         let signals = Arc::new(Signals::default());
         lock(&self.running).insert(key.clone(), Arc::clone(&signals));
         add(&self.metrics.running, 1);

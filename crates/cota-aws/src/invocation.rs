@@ -19,6 +19,7 @@ const MARGIN_MS: u64 = 1_500;
 #[derive(Debug)]
 pub(crate) struct Present {
     until: AtomicU64,
+    request: Mutex<String>,
     budget_ms: u64,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -29,13 +30,24 @@ impl Present {
     #[must_use]
     pub(crate) fn new(timeout: Duration) -> Self {
         let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        Self { until: AtomicU64::new(u64::MAX), budget_ms: ms.saturating_sub(2 * margin(ms)), tasks: Mutex::default() }
+        Self {
+            until: AtomicU64::new(u64::MAX),
+            request: Mutex::default(),
+            budget_ms: ms.saturating_sub(2 * margin(ms)),
+            tasks: Mutex::default(),
+        }
     }
 
-    /// An invocation begins, and is ended at `deadline` whatever it does.
-    pub(crate) fn begin(&self, now: Timestamp, deadline: Timestamp) {
+    /// The invocation of this request begins, and is ended at `deadline` whatever it does.
+    pub(crate) fn begin(&self, request: &str, now: Timestamp, deadline: Timestamp) {
+        request.clone_into(&mut self.request.lock().unwrap_or_else(PoisonError::into_inner));
         let until = deadline.0.saturating_sub(margin(deadline.since(now)));
         self.until.store(until, Ordering::Release);
+    }
+
+    /// What Lambda calls the request.
+    pub(crate) fn request(&self) -> String {
+        self.request.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How long turns may run.
@@ -87,9 +99,10 @@ mod tests {
     fn turns_end_a_while_before_the_invocation_does() {
         let present = Present::new(Duration::from_secs(15));
         assert_eq!(present.budget_ms(), 12_000);
-        present.begin(Timestamp(1_000), Timestamp(16_000));
+        present.begin("r1", Timestamp(1_000), Timestamp(16_000));
         assert_eq!(present.terms(), Invocation { until: Timestamp(14_500), budget_ms: 12_000 });
-        present.begin(Timestamp(1_000), Timestamp(2_000));
+        present.begin("r2", Timestamp(1_000), Timestamp(2_000));
+        assert_eq!(present.request(), "r2");
         assert_eq!(present.terms().until, Timestamp(1_900), "of a short one a tenth is kept back");
     }
 

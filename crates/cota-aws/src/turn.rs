@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
-use tracing::Instrument as _;
 
 use cota_protocol::websocket::ServerFrame;
 
@@ -77,10 +76,7 @@ async fn hear(function: &Function, body: &str) -> Result<(), Failure> {
         return function.bells.send(&ring).await.map_err(Failure::Doorbell);
     }
     match ring.whom {
-        Whom::Conversation(key) => {
-            let span = tracing::info_span!("conversation", bot = %key.bot, conversation = %key.id);
-            Ok(function.host.hear(&key).instrument(span).await?)
-        }
+        Whom::Conversation(key) => Ok(function.host.hear(&key).await?),
         Whom::Connection(id) => greet(function, &id).await,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cota_core::bot::{Bot, OnBusy};
 use cota_core::event::{InboxMessage, TurnEnd};
-use cota_core::ids::{ConversationKey, MessageId, Seq, Timestamp};
+use cota_core::ids::{ConversationKey, MessageId, RunId, Seq, Timestamp};
 use cota_core::limits;
 use cota_core::machine::Machine;
 use cota_core::tracker::Tracker;
@@ -41,6 +41,8 @@ pub struct Driver {
 
 /// Takes what a turn gives out. No method may block: delivery is never awaited by a turn.
 pub trait Outlet: Send + Sync {
+    /// A turn begins, or goes on: what happens until the next one is this run's.
+    fn begins(&self, _run: &RunId) {}
     /// A piece of a reply that is not committed yet.
     fn emit(&self, key: &ConversationKey, fragment: Fragment);
     /// The log is durable up to `head`.
@@ -228,6 +230,7 @@ impl Driver {
                 (bot, turn)
             }
         };
+        outlet.begins(turn.run());
         if claim.takeovers >= limits::TAKEOVERS {
             tracing::error!(run = %turn.run(), takeovers = claim.takeovers, "a run is given up: its process died too often");
             turn.give_up(&bot, &GiveUp::TakenOver(claim.takeovers), now);

@@ -124,6 +124,7 @@ async fn accept_into(
         return Ok(Some(match (acceptance, loaded) {
             (Acceptance::Accepted { position, then: AfterAccept::Drive(claimed) }, Some(loaded)) => {
                 let loaded = Loaded { inbox: vec![waiting], ..loaded };
+                store.rooms.begin(key);
                 store.driven.keep(key, Known { head: next, inbox: loaded.inbox.clone(), lasting });
                 let claimed = Claimed { loaded: Some(Box::new(loaded)), ..claimed };
                 Acceptance::Accepted { position, then: AfterAccept::Drive(claimed) }

@@ -28,6 +28,7 @@ pub(crate) async fn claim(store: &DynamoStore, key: &ConversationKey, holder: &H
         };
         let next = whole.head.next(record, now);
         if write(store, key, &whole.head, &next, now).await? {
+            store.rooms.begin(key);
             store.driven.keep(key, Known { head: next, inbox: whole.loaded.inbox.clone(), lasting: whole.lasting });
             return Ok(ClaimOutcome::Taken(Claimed { loaded: Some(Box::new(whole.loaded)), ..claimed }));
         }

@@ -76,7 +76,7 @@ pub(crate) async fn waiting(store: &DynamoStore, key: &ConversationKey) -> Resul
     for attempt in 0..TRIES {
         let mut items = store.table.query_all(&partition, MESSAGES, ROOM).await?;
         let room = items.pop_if(|last| sort_of(last) == ROOM);
-        store.rooms.note(key, room.as_ref().map_or(Timestamp::default(), followed_until));
+        store.rooms.change(key, room.as_ref().map_or(Timestamp::default(), followed_until));
         let Some(head) = items.pop_if(|last| sort_of(last) == RECORD).as_ref().map(Head::read).transpose()? else { return Ok(None) };
         if head.deleting || head.record.pending as usize == items.len() {
             let inbox = items.iter().map(|item| decoded(item, MESSAGE)).collect::<Result<_, _>>()?;

@@ -22,24 +22,51 @@ use crate::{DynamoStore, TRIES};
 /// Most conversations of which it is remembered.
 const MOST: usize = 10_000;
 
-/// Until when conversations may be followed, as of their last reading here.
+/// What is known of those who follow conversations, as of their last reading here.
 #[derive(Debug, Default)]
-pub(crate) struct Rooms(Mutex<HashMap<ConversationKey, Timestamp>>);
+pub(crate) struct Rooms(Mutex<HashMap<ConversationKey, Room>>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Room {
+    /// Until when somebody may follow.
+    until: Timestamp,
+    /// Whether somebody may have come or gone since this process began to drive, or was told so the last time.
+    changed: bool,
+}
 
 impl Rooms {
+    /// A conversation was read.
     pub(crate) fn note(&self, key: &ConversationKey, until: Timestamp) {
+        self.with(key, |room| room.until = until);
+    }
+
+    /// This process drives a conversation from here on.
+    pub(crate) fn begin(&self, key: &ConversationKey) {
+        self.with(key, |room| room.changed = false);
+    }
+
+    /// A conversation's record was found to be another than the one that was written last.
+    pub(crate) fn change(&self, key: &ConversationKey, until: Timestamp) {
+        self.with(key, |room| *room = Room { until, changed: true });
+    }
+
+    fn until(&self, key: &ConversationKey) -> Option<Timestamp> {
+        self.lock().get(key).map(|room| room.until)
+    }
+
+    fn take_change(&self, key: &ConversationKey) -> bool {
+        self.lock().get_mut(key).is_none_or(|room| std::mem::take(&mut room.changed))
+    }
+
+    fn with(&self, key: &ConversationKey, change: impl FnOnce(&mut Room)) {
         let mut rooms = self.lock();
         if rooms.len() >= MOST {
             rooms.clear();
         }
-        rooms.insert(key.clone(), until);
+        change(rooms.entry(key.clone()).or_default());
     }
 
-    fn of(&self, key: &ConversationKey) -> Option<Timestamp> {
-        self.lock().get(key).copied()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<ConversationKey, Timestamp>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ConversationKey, Room>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -55,8 +82,8 @@ impl DynamoStore {
         Ok(self.write_note(|transaction| transaction.put(item.clone(), None)).await?)
     }
 
-    /// Makes sure that whoever drives the conversation now [knows](Self::is_followed) what was noted before, once the turn at hand is
-    /// written: the record's version changes, so it is read once more then.
+    /// Makes sure that whoever drives the conversation now knows that somebody [came](Self::is_followed) or
+    /// [went](Self::take_change), once the turn at hand is written: the record's version changes, so it is read once more then.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -76,7 +103,14 @@ impl DynamoStore {
     /// where that was never, somebody may. Nothing is asked.
     #[must_use]
     pub fn is_followed(&self, key: &ConversationKey, now: Timestamp) -> bool {
-        self.rooms.of(key).is_none_or(|until| now < until)
+        self.rooms.until(key).is_none_or(|until| now < until)
+    }
+
+    /// Whether somebody may have begun or ceased to follow the conversation since this process accepted into it to drive it, or
+    /// claimed it, or asked so the last time; only its driver may ask. Nothing is asked of DynamoDB.
+    #[must_use]
+    pub fn take_change(&self, key: &ConversationKey) -> bool {
+        self.rooms.take_change(key)
     }
 
     /// Writes one item; where its condition does not hold, there is nothing to be written.

@@ -156,6 +156,8 @@ async fn whoever_drives_knows_without_a_call_whether_the_conversation_is_followe
         };
         head = store.commit(&key, &claimed.claim, &commit, &going_on(T0)).await.unwrap().head;
         assert_eq!(wire.taken(), calls, "{message}");
+        assert_eq!(store.take_change(&key), message == "m1", "{message}");
+        assert!(!store.take_change(&key), "it is told once");
         assert!(store.is_followed(&key, T0), "{message}");
     }
     other.delete(&key).await.unwrap();

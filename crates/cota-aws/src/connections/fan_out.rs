@@ -54,17 +54,17 @@ impl FanOut {
     /// Whether anybody wants pieces of the reply has to be known before the model is asked. Where it is, for somebody else
     /// `wants_pieces`, who sits in the room is read while the model thinks.
     pub(crate) async fn begin(&self, key: &ConversationKey, accepted: Option<InboxMessage>, wants_pieces: bool) -> Delivery {
-        let seats = if wants_pieces { None } else { Some(self.seats_of_turn(key).await) };
+        let seats = if wants_pieces { None } else { self.seats_of_turn(key).await };
         let streams = wants_pieces || seats.as_deref().is_some_and(any_streams);
         let (news, heard) = mpsc::unbounded();
         let (fan_out, key) = (self.clone(), key.clone());
         self.present.spawn(Box::pin(async move {
             let seats = match seats {
-                Some(seats) => seats,
+                Some(seats) => Some(seats),
                 None => fan_out.seats_of_turn(&key).await,
             };
             if let Some(message) = accepted {
-                fan_out.tell(&key, &seats, |_| vec![render::accepted(&key.id, &message)]).await;
+                fan_out.tell(&key, seats.as_deref().unwrap_or_default(), |_| vec![render::accepted(&key.id, &message)]).await;
             }
             fan_out.deliver(&key, seats, heard).await;
         }));
@@ -73,13 +73,13 @@ impl FanOut {
 
     /// Shows a message to its room when it is accepted.
     pub(crate) async fn accepted(&self, key: &ConversationKey, message: &InboxMessage) {
-        let seats = self.seats(key).await;
+        let seats = self.seats(key).await.unwrap_or_default();
         self.tell(key, &seats, |_| vec![render::accepted(&key.id, message)]).await;
     }
 
     /// Tells a room that its conversation is no more, and takes up its record from the beginning.
     pub(crate) async fn forgotten(&self, key: &ConversationKey) {
-        let seats = self.seats(key).await;
+        let seats = self.seats(key).await.unwrap_or_default();
         self.tell(key, &seats, |_| vec![render::forgotten(&key.id)]).await;
         if let Err(error) = self.register.begin_anew(key, &seats).await {
             tracing::warn!(%error, "the records of a forgotten conversation's room could not be changed");
@@ -139,7 +139,7 @@ impl FanOut {
         join_all(sends).await;
     }
 
-    async fn deliver(&self, key: &ConversationKey, mut seats: Vec<(ConnectionId, Seat)>, mut heard: UnboundedReceiver<News>) {
+    async fn deliver(&self, key: &ConversationKey, mut seats: Option<Vec<(ConnectionId, Seat)>>, mut heard: UnboundedReceiver<News>) {
         let mut pieces = Pieces::default();
         loop {
             let flush_at = pieces.due();
@@ -153,15 +153,17 @@ impl FanOut {
                 () = time => None,
             };
             match news {
-                None => self.pieces(key, &seats, pieces.take(self.clock.now())).await,
-                Some(Some(News::Fragment(fragment))) if any_streams(&seats) => pieces.add(fragment),
+                None => self.pieces(key, seats.as_deref().unwrap_or_default(), pieces.take(self.clock.now())).await,
+                Some(Some(News::Fragment(fragment))) if seats.as_deref().is_some_and(any_streams) => pieces.add(fragment),
                 Some(Some(News::Fragment(_))) => {}
                 Some(Some(News::Durable(events))) => {
                     pieces.drop_all();
-                    // Whoever came meanwhile has read the record as it was before, or sits here by now.
-                    seats = self.seats_of_turn(key).await;
+                    // Whoever came meanwhile has read the record as it was before, or has told whoever drives.
+                    if self.rooms.take_change(key) || seats.is_none() {
+                        seats = self.seats_of_turn(key).await;
+                    }
                     failpoint("before-push");
-                    self.durable(key, &seats, &events).await;
+                    self.durable(key, seats.as_deref().unwrap_or_default(), &events).await;
                     failpoint("after-push");
                 }
                 Some(None) => return,
@@ -189,13 +191,14 @@ impl FanOut {
     }
 
     /// Who sits in the room of a conversation that was just read for a turn, or written: where nobody can, nothing is asked.
-    async fn seats_of_turn(&self, key: &ConversationKey) -> Vec<(ConnectionId, Seat)> {
-        if self.rooms.may_be_taken(key, self.clock.now()) { self.seats(key).await } else { Vec::new() }
+    async fn seats_of_turn(&self, key: &ConversationKey) -> Option<Vec<(ConnectionId, Seat)>> {
+        if self.rooms.may_be_taken(key, self.clock.now()) { self.seats(key).await } else { Some(Vec::new()) }
     }
 
-    async fn seats(&self, key: &ConversationKey) -> Vec<(ConnectionId, Seat)> {
+    /// Who sits in a room; none where that cannot be read now.
+    async fn seats(&self, key: &ConversationKey) -> Option<Vec<(ConnectionId, Seat)>> {
         let seats = self.register.seats(key).await;
-        seats.inspect_err(|error| tracing::warn!(%error, "who sits in a room could not be read")).unwrap_or_default()
+        seats.inspect_err(|error| tracing::warn!(%error, "who sits in a room could not be read")).ok()
     }
 }
 

@@ -1,4 +1,5 @@
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +15,8 @@ use super::record::{Connection, ConnectionId, Seat};
 
 /// API Gateway ends a connection after two hours; its records may last a little longer.
 pub(crate) const LASTING_MS: u64 = 2 * 3_600_000 + 600_000;
+/// Rooms of which it is remembered how far they were told.
+const MOST_TOLD: usize = 10_000;
 /// Tries of a change that others got ahead of.
 const TRIES: usize = 16;
 
@@ -23,11 +26,13 @@ pub(crate) struct Register {
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
     places: Option<SharedPlaces>,
+    /// How far rooms were told from here, the last time.
+    delivered: Arc<Mutex<HashMap<ConversationKey, Seq>>>,
 }
 
 impl Register {
     pub(crate) fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, places: Option<SharedPlaces>) -> Self {
-        Self { ledger, clock, places }
+        Self { ledger, clock, places, delivered: Arc::default() }
     }
 
     /// Where the connections of each identity are counted, if they are.
@@ -99,8 +104,29 @@ impl Register {
     }
 
     pub(crate) async fn note_delivered(&self, key: &ConversationKey, seq: Seq) -> Result<(), StoreError> {
+        let name = delivered_name(key);
+        // Mostly the one who told it the last time tells it again: one call then.
+        let known = self.told().get(key).copied().filter(|known| *known < seq);
+        if let Some(known) = known {
+            let now = self.clock.now();
+            let (before, after) = (write(&known, now)?, write(&seq, now)?);
+            if self.ledger.replace(&name, Some(&before.value), after, now).await? {
+                self.told().insert(key.clone(), seq);
+                return Ok(());
+            }
+        }
         let furthest = |before: Option<Seq>| Some(before.unwrap_or_default().max(seq));
-        self.change(&delivered_name(key), furthest).await.map(drop)
+        let noted = self.change(&name, furthest).await?;
+        let mut told = self.told();
+        if told.len() >= MOST_TOLD {
+            told.clear();
+        }
+        told.insert(key.clone(), noted.unwrap_or(seq));
+        Ok(())
+    }
+
+    fn told(&self) -> MutexGuard<'_, HashMap<ConversationKey, Seq>> {
+        self.delivered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The conversation was forgotten: its record begins at its first place again.

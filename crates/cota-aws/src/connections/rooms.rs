@@ -25,7 +25,7 @@ impl Rooms {
         }
     }
 
-    /// Makes sure that whoever drives the conversation knows of it when a turn ends.
+    /// Makes sure that whoever drives the conversation knows when a turn ends that somebody sat down, or rose.
     pub(crate) async fn tell_driver(&self, key: &ConversationKey) -> Result<(), StoreError> {
         match &self.0 {
             Some(store) => Box::pin(store.tell_driver(key)).await,
@@ -36,5 +36,10 @@ impl Rooms {
     /// Whether anybody may sit there, as of when this process last read the conversation for a turn.
     pub(crate) fn may_be_taken(&self, key: &ConversationKey, now: Timestamp) -> bool {
         self.0.as_ref().is_none_or(|store| store.is_followed(key, now))
+    }
+
+    /// Whether somebody may have sat down or risen since this process began to drive the conversation, or asked so the last time.
+    pub(crate) fn take_change(&self, key: &ConversationKey) -> bool {
+        self.0.as_ref().is_none_or(|store| store.take_change(key))
     }
 }

@@ -61,6 +61,15 @@ impl Bells {
         if self.is_new(key, lease_until) { self.send(&watchdog(key, lease_until)).await } else { Ok(()) }
     }
 
+    /// Sets the watchdog of a conversation whose holder died, and waits until that is done: it may be what waits there that kills,
+    /// before a ring that nobody waits for is on its way. The message that is being heard comes again much later.
+    pub(crate) async fn watch_takeover(&self, key: &ConversationKey, lease_until: Timestamp) {
+        if let Err(error) = self.watch_first(key, lease_until).await {
+            self.lost.store(true, Ordering::Release);
+            tracing::error!(%error, "the watchdog of a conversation that is taken over could not be set");
+        }
+    }
+
     /// Rings, and waits until the queue has it.
     pub(crate) async fn send(&self, ring: &Ring) -> Result<(), CallError> {
         let Some(queue) = &self.queue else { return Ok(()) };

@@ -1,11 +1,13 @@
 use std::sync::Arc;
 
 use cota_core::event::EventBody;
-use cota_core::ids::{ConversationKey, Seq};
+use cota_core::ids::{ConversationKey, RunId, Seq};
 use cota_core::turn::{Commit, Fragment};
 use cota_driver::conversation::Outlet;
 use cota_driver::failpoint::failpoint;
 use cota_driver::host::Update;
+use tracing::Span;
+use tracing::field::display;
 
 use super::FunctionHost;
 use crate::connections::Delivery;
@@ -18,6 +20,10 @@ pub(super) struct TurnOutlet<'h> {
 }
 
 impl Outlet for TurnOutlet<'_> {
+    fn begins(&self, run: &RunId) {
+        Span::current().record("run", display(run));
+    }
+
     fn emit(&self, key: &ConversationKey, fragment: Fragment) {
         if let Some(delivery) = &self.delivery {
             delivery.emit(fragment.clone());

@@ -165,10 +165,7 @@ impl Client<'_> {
         // The seat first, then the record: what is written between the two is sent twice rather than never.
         register.sit(&key, self.id, &seat).await?;
         self.fan_out.rooms.enter(&key, now).await?;
-        let (head, is_driven) = self.function.host.stands(&key).await?;
-        if is_driven {
-            self.fan_out.rooms.tell_driver(&key).await?;
-        }
+        let head = self.tell_driver(&key).await?;
         seat.after = head;
         if head > Seq::default() {
             register.sit(&key, self.id, &seat).await?;
@@ -177,6 +174,15 @@ impl Client<'_> {
             self.announce(&key).await?;
         }
         Ok((key, head))
+    }
+
+    /// Has whoever drives the conversation, if it is driven, look who sits in the room. Yields where the record stands.
+    async fn tell_driver(&self, key: &ConversationKey) -> Result<Seq, Refusal> {
+        let (head, is_driven) = self.function.host.stands(key).await?;
+        if is_driven {
+            self.fan_out.rooms.tell_driver(key).await?;
+        }
+        Ok(head)
     }
 
     async fn enter(&mut self, session: &ConversationId, invited: Option<Owner>) -> Result<(), Refusal> {
@@ -224,6 +230,7 @@ impl Client<'_> {
         self.fan_out.register.rise(&key, self.id).await?;
         self.fan_out.register.update(self.id, |connection| connection.rooms.retain(|other| other.session != frame.session_id)).await?;
         if was_there {
+            self.tell_driver(&key).await?;
             left(self.fan_out, &self.connection, &key).await?;
         }
         let timestamp = self.function.clock.now();

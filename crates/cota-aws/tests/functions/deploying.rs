@@ -73,33 +73,50 @@ fn another(greeting: &str) -> tempfile::TempDir {
 }
 
 #[test]
-fn what_is_pushed_is_served_without_a_deploy_to_whoever_speaks_next() {
+fn what_is_pushed_into_the_table_is_served_without_a_deploy_to_whoever_speaks_next() {
     support::run(async {
         let deployment = Deployment::start(Bundles::of_examples(&["weather"]), Plan::default()).await;
         let place = format!("dynamodb:{}", deployment.table);
-        deployment.functions().iter().for_each(|function| set(function, "COTA_PUBLISHED", &place));
-        let hello = json!({"text": "hello"});
-        assert!(deployment.say("before", &hello).await.replies()[0].starts_with(GREETING));
-        let bot = another("Good day!");
-        let mut push = Command::new(cota());
-        push.arg("push").arg(bot.path()).args(["--to", &place]).envs(dynamodb::shared().environment());
-        let output = tokio::task::spawn_blocking(move || push.output().unwrap()).await.unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let began = Instant::now();
-        for n in 0.. {
-            let replies = deployment.say(&format!("after-{n}"), &hello).await.replies();
-            if replies[0].starts_with("Good day!") {
-                break;
-            }
-            assert!(began.elapsed() < Duration::from_secs(60), "it is not served: {replies:?}");
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        assert_eq!(deployment.api.started(), 1, "the environment is the same");
+        serves_what_is_pushed(&deployment, &place, &dynamodb::shared().environment()).await;
         let mut socket = Socket::join(&deployment.sockets.address(), "ana", "socket", &json!({})).await;
         socket.say("socket", "m1", "hello").await;
         let answer = socket.answer_to("m1").await.unwrap();
         assert!(answer["text"].as_str().unwrap().starts_with("Good day!"), "{answer}");
     });
+}
+
+#[test]
+fn what_is_pushed_into_a_bucket_is_served_in_the_same_way() {
+    support::run(async {
+        let deployment = Deployment::start(Bundles::of_examples(&["weather"]), Plan::default()).await;
+        deployment.aws.create_bucket("bots");
+        let endpoint = ("AWS_ENDPOINT_URL_S3", deployment.aws.url());
+        set(&deployment.api, endpoint.0, &endpoint.1);
+        let mut environment = dynamodb::shared().environment();
+        environment.push(endpoint);
+        serves_what_is_pushed(&deployment, "s3:bots", &environment).await;
+    });
+}
+
+async fn serves_what_is_pushed(deployment: &Deployment, place: &str, environment: &[(&'static str, String)]) {
+    deployment.functions().iter().for_each(|function| set(function, "COTA_PUBLISHED", place));
+    let hello = json!({"text": "hello"});
+    assert!(deployment.say("before", &hello).await.replies()[0].starts_with(GREETING));
+    let bot = another("Good day!");
+    let mut push = Command::new(cota());
+    push.arg("push").arg(bot.path()).args(["--to", place]).envs(environment.iter().cloned());
+    let output = tokio::task::spawn_blocking(move || push.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let began = Instant::now();
+    for n in 0.. {
+        let replies = deployment.say(&format!("after-{n}"), &hello).await.replies();
+        if replies[0].starts_with("Good day!") {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "it is not served: {replies:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(deployment.api.started(), 1, "the environment is the same");
 }
 
 #[test]

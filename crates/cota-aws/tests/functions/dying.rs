@@ -1,9 +1,12 @@
 //! Functions that are killed, doorbells that go wrong: each message is answered once in the record, in order.
 
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use cota_testkit::lambda::Mischief;
-use serde_json::json;
+use cota_testkit::lambda::{Function, Mischief};
+use cota_testkit::llm_server::{LlmServer, Script, Settings, scripts};
+use cota_testkit::targets::bot;
+use serde_json::{Value as Json, json};
 
 use super::support::{self, Bundles, Deployment, Plan, Record, Socket, scatter, seeds};
 
@@ -129,6 +132,41 @@ fn functions_that_are_killed_at_any_moment_answer_each_message_once() {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
+    });
+}
+
+#[test]
+fn a_message_that_kills_whoever_answers_it_ends_as_an_error_and_the_conversation_goes_on() {
+    support::run(async {
+        let killed: Arc<OnceLock<[Function; 2]>> = Arc::default();
+        let functions = Arc::clone(&killed);
+        let script: Script = Arc::new(move |call| {
+            if call.last_tag() == Some("poison") {
+                functions.get().into_iter().flatten().for_each(Function::kill);
+            }
+            match scripts::asked(call) {
+                scripts::Asked::Choose => scripts::choose("BotUtter"),
+                scripts::Asked::Fill | scripts::Asked::Utter | scripts::Asked::Tools => scripts::utter("All is well."),
+            }
+        });
+        let llm = LlmServer::start(Settings::new(script)).await.unwrap();
+        let variables = vec![("COTA_TEST_LLM", llm.apibase())];
+        let deployment = Deployment::start(Bundles::of(&[bot("chat")]), Plan { variables, ..Plan::default() }).await;
+        killed.set([deployment.api.clone(), deployment.turn.clone()]).ok().unwrap();
+        let mut socket = Socket::join(&deployment.sockets.address(), "ana", "s", &json!({})).await;
+        socket.say("s", "m1", "this is #poison").await;
+        socket.acknowledged("m1").await.unwrap();
+        let given_up = socket.answer_to("m1").await.unwrap();
+        assert_ne!(given_up["text"], "All is well.");
+        assert_eq!(llm.count(), 4, "the fifth does not try");
+        let logged = deployment.turn.logged();
+        let line = logged.lines().find(|line| line.contains("a run is given up")).unwrap();
+        let line: Json = serde_json::from_str(line).unwrap();
+        let named = ["request", "bot", "conversation", "run"].map(|name| line["span"][name].as_str().unwrap_or_default());
+        assert!(!named[0].is_empty() && named[1..] == ["chat", "s", line["run"].as_str().unwrap()], "{line}");
+        socket.say("s", "m2", "this is #fine").await;
+        assert_eq!(socket.answer_to("m2").await.unwrap()["text"], "All is well.");
+        assert_eq!(Record::read(&deployment.address(), "s").await.answered_in_order(), ["m1", "m2"]);
     });
 }
 

@@ -11,5 +11,6 @@ mod following;
 mod mixing;
 mod parking;
 mod promises;
+mod streaming;
 mod support;
 mod tasks;
