@@ -8,7 +8,7 @@ use cota_driver::http::HttpSend;
 use cota_driver::ledger::Ledger;
 use cota_driver::ports::Clock;
 use cota_gateway::Access;
-use cota_gateway::identity::{Identities, Tokens};
+use cota_gateway::identity::{ComputedSignatures, Identities, Tokens};
 use cota_native::{KeySetAt, SystemChance};
 
 use crate::failure::Failure;
@@ -48,7 +48,7 @@ fn tokens(environment: &Environment, http: Arc<dyn HttpSend>) -> Result<Option<T
             }
             let url = Url::parse(&set).map_err(|error| wrong(format!("COTA_JWKS is no address: {error}")))?;
             let fetch = KeySetAt::new(http, url).map_err(|error| wrong(format!("COTA_JWKS: {error}")))?;
-            Tokens::with_remote_key_set(Arc::new(fetch))
+            Tokens::with_remote_key_set(Arc::new(fetch), Arc::new(ComputedSignatures))
         }
         (None, None) => return Ok(None),
     };

@@ -6,7 +6,7 @@ use cota_driver::ledger::Ledger;
 use cota_driver::ports::Clock;
 use cota_effects::http::HttpSend;
 use cota_gateway::Access;
-use cota_gateway::identity::{Identities, Tokens, keys};
+use cota_gateway::identity::{ComputedSignatures, Identities, Tokens, keys};
 use url::Url;
 
 use crate::arguments::Arguments;
@@ -56,7 +56,7 @@ impl IdentitySettings {
         }
         let identities = Identities::new(ledger, clock, Arc::new(SystemChance));
         Ok(Access::On(Arc::new(match self.tokens {
-            Some(tokens) => identities.with_tokens(tokens.open(http)?),
+            Some(tokens) => identities.with_tokens(tokens.open(http).await?),
             None => identities,
         })))
     }
@@ -87,18 +87,18 @@ impl TokenSettings {
         Ok(Some(Self { keys, issuer, audience }))
     }
 
-    fn open(self, http: Arc<dyn HttpSend>) -> Result<Tokens, Failure> {
+    async fn open(self, http: Arc<dyn HttpSend>) -> Result<Tokens, Failure> {
         let mut tokens = match self.keys {
             KeySettings::Secret(secret) => {
                 Tokens::with_secret(secret.as_bytes()).map_err(|error| Failure::usage(format!("COTA_JWT_SECRET: {error}")))?
             }
             KeySettings::File(path) => {
                 let json = std::fs::read(&path).map_err(|error| Failure::input(format!("cannot read {path}: {error}")))?;
-                Tokens::with_key_set(&json).map_err(|error| Failure::input(format!("{path}: {error}")))?
+                Tokens::with_key_set(&json, &ComputedSignatures).await.map_err(|error| Failure::input(format!("{path}: {error}")))?
             }
             KeySettings::Url(url) => {
                 let fetch = KeySetAt::new(http, url).map_err(|error| Failure::usage(format!("--jwks: {error}")))?;
-                Tokens::with_remote_key_set(Arc::new(fetch))
+                Tokens::with_remote_key_set(Arc::new(fetch), Arc::new(ComputedSignatures))
             }
         };
         if let Some(issuer) = self.issuer {

@@ -22,3 +22,5 @@ pub mod seeds;
 pub mod services;
 #[cfg(feature = "targets")]
 pub mod targets;
+#[cfg(feature = "tokens")]
+pub mod tokens;

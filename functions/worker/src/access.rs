@@ -16,7 +16,7 @@ use cota_gateway::limits::WrongLimit;
 use cota_protocol::problem::{Code, Problem};
 
 use crate::ledger::RemoteLedger;
-use crate::platform::{PlatformChance, PlatformClock, PlatformHttp};
+use crate::platform::{PlatformChance, PlatformClock, PlatformHttp, PlatformSignatures};
 use crate::settings::setting;
 
 /// Most bytes of a key set.
@@ -102,9 +102,10 @@ fn read_tokens(env: &Env) -> Result<Option<Tokens>, NotReady> {
         (None, Some(_)) if issuer.is_none() || audience.is_none() => {
             return Err(NotReady::Setting("COTA_JWKS needs COTA_JWT_ISSUER and COTA_JWT_AUDIENCE".to_owned()));
         }
-        (None, Some(place)) => Tokens::with_remote_key_set(Arc::new(KeySet(
-            Url::parse(&place).map_err(|error| NotReady::Setting(format!("COTA_JWKS is no address: {error}")))?,
-        ))),
+        (None, Some(place)) => {
+            let url = Url::parse(&place).map_err(|error| NotReady::Setting(format!("COTA_JWKS is no address: {error}")))?;
+            Tokens::with_remote_key_set(Arc::new(KeySet(url)), Arc::new(PlatformSignatures))
+        }
         (None, None) => return Ok(None),
     };
     if let Some(issuer) = issuer {

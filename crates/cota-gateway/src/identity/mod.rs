@@ -16,7 +16,9 @@ use cota_driver::store::StoreError;
 use cota_protocol::problem::{Code, Problem};
 
 pub use given::{GivenKeys, NoKeys};
-pub use jwt::{FetchKeys, InvalidKeys, Tokens};
+#[cfg(feature = "signatures")]
+pub use jwt::ComputedSignatures;
+pub use jwt::{FetchKeys, InvalidKeys, PublicKey, Signatures, Tokens, VerifyingKey};
 pub(crate) use passes::{INVITATION_SECONDS, TICKET_SECONDS};
 
 use crate::access::Known;

@@ -1,10 +1,11 @@
-//! The ports of the platform: its clock, its fetch, its randomness, its console, and messages that come and go.
+//! The ports of the platform: its clock, its fetch, its randomness, its cryptography, its console, and messages that come and go.
 
 mod chance;
 mod clock;
 mod http;
 mod log;
 mod messages;
+mod signatures;
 mod spawn;
 
 use tracing::level_filters::LevelFilter;
@@ -16,6 +17,7 @@ pub(crate) use chance::{PlatformChance, random_name};
 pub(crate) use clock::PlatformClock;
 pub(crate) use http::PlatformHttp;
 pub(crate) use messages::{Answer, Content, ask_object, give, take};
+pub(crate) use signatures::PlatformSignatures;
 pub(crate) use spawn::PlatformSpawn;
 
 /// Gets logging ready, once for each isolate.

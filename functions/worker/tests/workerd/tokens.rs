@@ -4,20 +4,19 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use cota_testkit::tokens;
+
 use super::support::{self, Workerd, http};
 
-/// The public key of RFC 7515, appendix A.3.
-const KEY_SET: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"e1",
-    "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
-/// Tokens that are signed with nobody's key, for `{"alg":"ES256","kid":"e1"}` and for `"kid":"e2"`.
-const KNOWN: &str = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImUxIn0.e30.AAAA";
-const UNKNOWN: &str = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImUyIn0.e30.AAAA";
+/// Seconds since 1970 in the year 2096.
+const FAR: u64 = 4_000_000_000;
 
 #[test]
-fn an_issuer_is_asked_for_its_keys_once_however_many_come_with_tokens() {
+fn an_issuer_is_asked_once_for_the_keys_that_check_its_tokens() {
     support::run(async {
         let (issuer, asked) = issuer().await;
         let workerd = Workerd::start_with(&[
@@ -32,10 +31,18 @@ fn an_issuer_is_asked_for_its_keys_once_however_many_come_with_tokens() {
             let header = format!("authorization: Bearer {token}");
             http::exchange(&workerd.address, "GET", "/v1/conversations/c1", &[&header], b"").await.unwrap().status
         };
-        // At once, before anybody has the keys; then with a name that the set lacks, for which it is not fetched again so soon.
-        let statuses = tokio::join!(ask(KNOWN), ask(KNOWN), ask(KNOWN));
-        assert_eq!(statuses, (401, 401, 401));
-        assert_eq!((ask(KNOWN).await, ask(UNKNOWN).await), (401, 401));
+        let claims = json!({"sub": "ana", "exp": FAR, "iss": "https://issuer.example", "aud": "cota"});
+        let (good, forged) = (tokens::good(&claims), tokens::forged(&claims));
+        // At once, before anybody has the keys. Who is let in has no such conversation.
+        let statuses = tokio::join!(ask(&good[0]), ask(&forged[0]), ask(&good[2]));
+        assert_eq!(statuses, (404, 401, 404));
+        for token in &good {
+            assert_eq!(ask(token).await, 404, "{token}");
+        }
+        let of_another_issuer = tokens::good(&json!({"sub": "ana", "exp": FAR, "iss": "https://evil.example", "aud": "cota"}));
+        for token in forged.iter().chain(&of_another_issuer) {
+            assert_eq!(ask(token).await, 401, "{token}");
+        }
         assert_eq!(asked.load(Ordering::Relaxed), 1);
     });
 }
@@ -61,7 +68,8 @@ async fn answer(mut stream: TcpStream) -> io::Result<()> {
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
     }
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", KEY_SET.len());
+    let keys = tokens::key_set().to_string();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", keys.len());
     stream.write_all(head.as_bytes()).await?;
-    stream.write_all(KEY_SET.as_bytes()).await
+    stream.write_all(keys.as_bytes()).await
 }

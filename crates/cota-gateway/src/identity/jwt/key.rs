@@ -3,18 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac as _};
-use p256::ecdsa;
-use p256::elliptic_curve::sec1::FromEncodedPoint as _;
-use rsa::traits::PublicKeyParts as _;
-use rsa::{BigUint, RsaPublicKey, pkcs1v15};
 use serde::Deserialize;
 use sha2::Sha256;
-use signature::Verifier as _;
+
+use super::public::{PublicKey, Signatures, VerifyingKey};
 
 /// Fewest bytes of a shared secret (RFC 7518, section 3.2).
 const SECRET_BYTES: usize = 32;
-/// Fewest bytes of an RSA key's modulus (RFC 7518, section 3.3).
-const MODULUS_BYTES: usize = 256;
 /// Most keys of a set; a token that names none is tried with each.
 const MOST_KEYS: usize = 32;
 
@@ -52,6 +47,13 @@ impl Algorithm {
             _ => None,
         }
     }
+
+    fn of_key(key: &PublicKey) -> Self {
+        match key {
+            PublicKey::Rsa { .. } => Self::Rs256,
+            PublicKey::P256 { .. } => Self::Es256,
+        }
+    }
 }
 
 /// The keys of one issuer.
@@ -63,9 +65,8 @@ struct Key {
 }
 
 enum Verifier {
-    Hs256(Box<Hmac<Sha256>>),
-    Rs256(pkcs1v15::VerifyingKey<Sha256>),
-    Es256(ecdsa::VerifyingKey),
+    Secret(Box<Hmac<Sha256>>),
+    Public(Algorithm, Box<dyn VerifyingKey>),
 }
 
 /// A key as RFC 7517 and RFC 7518 write it.
@@ -90,18 +91,23 @@ impl Keys {
             return Err(short);
         }
         let mac = Hmac::new_from_slice(secret).map_err(|_| short)?;
-        Ok(Self(vec![Key { kid: None, verifier: Verifier::Hs256(Box::new(mac)) }]))
+        Ok(Self(vec![Key { kid: None, verifier: Verifier::Secret(Box::new(mac)) }]))
     }
 
     /// The public keys of a set. Keys of other kinds are passed over, secrets among them: what may be published is no secret.
-    pub(super) fn set(json: &[u8]) -> Result<Self, InvalidKeys> {
+    pub(super) async fn set(json: &[u8], signatures: &dyn Signatures) -> Result<Self, InvalidKeys> {
         #[derive(Deserialize)]
         struct Set {
             keys: Vec<serde_json::Value>,
         }
         let set: Set = serde_json::from_slice(json).map_err(|_| InvalidKeys::NoKeySet)?;
-        let keys = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok()?.key());
-        let keys: Vec<Key> = keys.take(MOST_KEYS).collect();
+        let mut keys = Vec::new();
+        for jwk in set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok()) {
+            if keys.len() == MOST_KEYS {
+                break;
+            }
+            keys.extend(Key::of(jwk, signatures).await);
+        }
         if keys.is_empty() { Err(InvalidKeys::NoUsableKey) } else { Ok(Self(keys)) }
     }
 
@@ -111,8 +117,13 @@ impl Keys {
     }
 
     /// Whether one of the keys signed this.
-    pub(super) fn verify(&self, algorithm: Algorithm, kid: Option<&str>, signed: &[u8], signature: &[u8]) -> bool {
-        self.fitting(algorithm, kid).any(|key| key.verifier.verify(signed, signature))
+    pub(super) async fn verify(&self, algorithm: Algorithm, kid: Option<&str>, signed: &[u8], signature: &[u8]) -> bool {
+        for key in self.fitting(algorithm, kid) {
+            if key.verifier.verify(signed, signature).await {
+                return true;
+            }
+        }
+        false
     }
 
     /// A shared secret has no name, so any is right for it.
@@ -126,52 +137,46 @@ impl Keys {
     }
 }
 
+impl Key {
+    async fn of(jwk: Jwk, signatures: &dyn Signatures) -> Option<Self> {
+        let public = jwk.public()?;
+        let key = signatures.ready(&public).await?;
+        Some(Self { kid: jwk.kid, verifier: Verifier::Public(Algorithm::of_key(&public), key) })
+    }
+}
+
 impl Verifier {
     fn algorithm(&self) -> Algorithm {
         match self {
-            Self::Hs256(_) => Algorithm::Hs256,
-            Self::Rs256(_) => Algorithm::Rs256,
-            Self::Es256(_) => Algorithm::Es256,
+            Self::Secret(_) => Algorithm::Hs256,
+            Self::Public(algorithm, _) => *algorithm,
         }
     }
 
-    fn verify(&self, signed: &[u8], signature: &[u8]) -> bool {
+    async fn verify(&self, signed: &[u8], signature: &[u8]) -> bool {
         match self {
-            Self::Hs256(mac) => {
+            Self::Secret(mac) => {
                 let mut mac = mac.as_ref().clone();
                 mac.update(signed);
                 mac.verify_slice(signature).is_ok()
             }
-            Self::Rs256(key) => pkcs1v15::Signature::try_from(signature).is_ok_and(|signature| key.verify(signed, &signature).is_ok()),
-            Self::Es256(key) => ecdsa::Signature::from_slice(signature).is_ok_and(|signature| key.verify(signed, &signature).is_ok()),
+            Self::Public(_, key) => key.verify(signed, signature).await,
         }
     }
 }
 
 impl Jwk {
-    fn key(self) -> Option<Key> {
+    fn public(&self) -> Option<PublicKey> {
         if self.purpose.as_deref().is_some_and(|purpose| purpose != "sig") {
             return None;
         }
-        let verifier = match (self.kty.as_str(), self.alg.as_deref()) {
-            ("RSA", None | Some("RS256")) => Verifier::Rs256(pkcs1v15::VerifyingKey::new(self.rsa()?)),
-            ("EC", None | Some("ES256")) if self.crv.as_deref() == Some("P-256") => Verifier::Es256(self.p256()?),
-            _ => return None,
-        };
-        Some(Key { kid: self.kid, verifier })
-    }
-
-    fn rsa(&self) -> Option<RsaPublicKey> {
-        let (n, e) = (decode(self.n.as_ref()?)?, decode(self.e.as_ref()?)?);
-        let key = RsaPublicKey::new(BigUint::from_bytes_be(&n), BigUint::from_bytes_be(&e)).ok()?;
-        (key.size() >= MODULUS_BYTES).then_some(key)
-    }
-
-    fn p256(&self) -> Option<ecdsa::VerifyingKey> {
-        let (x, y): ([u8; 32], [u8; 32]) = (decode(self.x.as_ref()?)?.try_into().ok()?, decode(self.y.as_ref()?)?.try_into().ok()?);
-        let point = p256::EncodedPoint::from_affine_coordinates(&x.into(), &y.into(), false);
-        let key = Option::<p256::PublicKey>::from(p256::PublicKey::from_encoded_point(&point))?;
-        Some(ecdsa::VerifyingKey::from(key))
+        match (self.kty.as_str(), self.alg.as_deref()) {
+            ("RSA", None | Some("RS256")) => PublicKey::rsa(&decode(self.n.as_ref()?)?, &decode(self.e.as_ref()?)?),
+            ("EC", None | Some("ES256")) if self.crv.as_deref() == Some("P-256") => {
+                PublicKey::p256(decode(self.x.as_ref()?)?, decode(self.y.as_ref()?)?)
+            }
+            _ => None,
+        }
     }
 }
 

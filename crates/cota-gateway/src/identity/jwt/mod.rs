@@ -4,7 +4,10 @@
 //! a public key is never taken for a secret, and `none` is no algorithm at all.
 
 mod claims;
+#[cfg(feature = "signatures")]
+mod computed;
 mod key;
+mod public;
 mod remote;
 
 use std::sync::Arc;
@@ -16,7 +19,10 @@ use serde::Deserialize;
 use cota_driver::ports::Clock;
 use cota_protocol::problem::Problem;
 
+#[cfg(feature = "signatures")]
+pub use computed::ComputedSignatures;
 pub use key::InvalidKeys;
+pub use public::{PublicKey, Signatures, VerifyingKey};
 pub use remote::FetchKeys;
 
 use self::claims::Claims;
@@ -62,15 +68,15 @@ impl Tokens {
     ///
     /// # Errors
     /// When the set cannot be read, or has no such key.
-    pub fn with_key_set(json: &[u8]) -> Result<Self, InvalidKeys> {
-        Ok(Self { keys: Source::Fixed(Keys::set(json)?), issuer: None, audience: None })
+    pub async fn with_key_set(json: &[u8], signatures: &dyn Signatures) -> Result<Self, InvalidKeys> {
+        Ok(Self { keys: Source::Fixed(Keys::set(json, signatures).await?), issuer: None, audience: None })
     }
 
     /// Tokens that are signed with a key of a JSON Web Key Set that is fetched when it is needed, and again when a token names a
     /// key that it does not have.
     #[must_use]
-    pub fn with_remote_key_set(fetch: Arc<dyn FetchKeys>) -> Self {
-        Self { keys: Source::Remote(RemoteKeys::new(fetch)), issuer: None, audience: None }
+    pub fn with_remote_key_set(fetch: Arc<dyn FetchKeys>, signatures: Arc<dyn Signatures>) -> Self {
+        Self { keys: Source::Remote(RemoteKeys::new(fetch, signatures)), issuer: None, audience: None }
     }
 
     /// Of these the ones of this issuer (`iss`).
@@ -96,8 +102,8 @@ impl Tokens {
         }
         let kid = header.kid.as_deref();
         let is_signed = match &self.keys {
-            Source::Fixed(keys) => keys.verify(algorithm, kid, signed, &signature),
-            Source::Remote(keys) => keys.current(algorithm, kid, clock).await?.verify(algorithm, kid, signed, &signature),
+            Source::Fixed(keys) => keys.verify(algorithm, kid, signed, &signature).await,
+            Source::Remote(keys) => keys.current(algorithm, kid, clock).await?.verify(algorithm, kid, signed, &signature).await,
         };
         if !is_signed {
             return Err(unauthorized("the token is not signed with a key that this server knows"));

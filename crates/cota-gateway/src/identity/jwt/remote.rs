@@ -3,6 +3,7 @@
 //! Only one fetches at a time. The others do not wait for its answer but look again on their own clock: it may be dropped in the
 //! midst of it, and on some platforms nothing that one request waits for may wake another.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use cota_driver::ports::Clock;
 use cota_protocol::problem::{Code, Problem};
 
 use super::key::{Algorithm, Keys};
+use super::public::Signatures;
 
 /// How long a set is taken to be current, in milliseconds.
 const FRESH_MS: u64 = 600_000;
@@ -35,6 +37,7 @@ pub trait FetchKeys: Send + Sync {
 
 pub(super) struct RemoteKeys {
     fetch: Arc<dyn FetchKeys>,
+    signatures: Arc<dyn Signatures>,
     kept: Mutex<Kept>,
 }
 
@@ -58,8 +61,8 @@ enum Next {
 }
 
 impl RemoteKeys {
-    pub(super) fn new(fetch: Arc<dyn FetchKeys>) -> Self {
-        Self { fetch, kept: Mutex::default() }
+    pub(super) fn new(fetch: Arc<dyn FetchKeys>, signatures: Arc<dyn Signatures>) -> Self {
+        Self { fetch, signatures, kept: Mutex::default() }
     }
 
     /// The keys for such a token. Old ones serve on while no new ones can be had.
@@ -80,8 +83,12 @@ impl RemoteKeys {
     }
 
     async fn refresh(&self, now: Timestamp, clock: &dyn Clock) {
-        let fetched = match future::select(self.fetch.fetch(), clock.sleep_until(now.plus_ms(FETCH_MS))).await {
-            Either::Left((fetched, _)) => fetched.and_then(|json| Keys::set(&json).map_err(|error| error.to_string())),
+        let fetching = async {
+            let json = self.fetch.fetch().await?;
+            Keys::set(&json, self.signatures.as_ref()).await.map_err(|error| error.to_string())
+        };
+        let fetched = match future::select(pin!(fetching), clock.sleep_until(now.plus_ms(FETCH_MS))).await {
+            Either::Left((fetched, _)) => fetched,
             Either::Right(_) => Err(format!("no answer within {FETCH_MS} ms")),
         };
         let mut kept = self.kept();
