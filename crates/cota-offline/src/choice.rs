@@ -57,10 +57,11 @@ impl<'a> Chooser<'a> {
     pub(crate) fn ranked(&self, situation: &Situation<'_>, action: &str) -> Vec<&'a Class> {
         let probabilities = self.classifier.probabilities(&self.vocabulary.situation(situation));
         let classes = self.lessons.fitting(situation).into_iter().flat_map(|fitting| fitting.keys());
-        let classes = classes.filter_map(|number| Some((probabilities.get(*number).copied()?, self.lessons.class(*number)?)));
-        let mut classes: Vec<(f32, &Class)> = classes.filter(|(_, class)| class.action == action).collect();
-        classes.sort_by(|(left, _), (right, _)| right.total_cmp(left));
-        classes.into_iter().map(|(_, class)| class).collect()
+        let of_action = |number: &usize| self.lessons.class(*number).is_some_and(|class| class.action == action);
+        let classes = classes.filter(|number| of_action(number));
+        let mut classes: Vec<(usize, f32)> = classes.filter_map(|number| Some((*number, *probabilities.get(*number)?))).collect();
+        classes.sort_unstable_by(|(one, left), (other, right)| right.total_cmp(left).then(one.cmp(other)));
+        classes.into_iter().filter_map(|(number, _)| self.lessons.class(number)).collect()
     }
 
     /// A form keeps the turn if the message has a value for it, or could be one, unless another action is surer.

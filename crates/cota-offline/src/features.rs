@@ -67,7 +67,7 @@ impl Vocabulary {
         let weight = if phase == 0 { 1.0 } else { LATER_WEIGHT };
         let mut all = self.words(situation.heard().grams(), phase, weight);
         situation.facts(&mut |fact| all.push((place(hash(fact.as_bytes(), 2), self.bits), CONTEXT_WEIGHT)));
-        in_order(all)
+        in_order(&all)
     }
 
     /// The n-grams of a text, dampened counts times rarity, scaled to `length`.
@@ -84,7 +84,7 @@ impl Vocabulary {
                 all.push((place(gram ^ phase, self.bits), value));
             }
         }
-        let mut all = in_order(all);
+        let mut all = in_order(&all);
         let scale = if squares > 0.0 { length / squares.sqrt() } else { 0.0 };
         all.iter_mut().for_each(|(_, value)| *value *= scale);
         all
@@ -96,17 +96,19 @@ impl Vocabulary {
     }
 }
 
-/// A vector of values that stand in any order, those of one place added up.
-fn in_order(mut values: Sparse) -> Sparse {
-    values.sort_by_key(|(at, _)| *at);
-    values.dedup_by(|(at, value), (before, sum)| {
-        let is_same = at == before;
-        if is_same {
-            *sum += *value;
+/// A vector of values that stand in any order, those of one place added up in theirs.
+fn in_order(values: &Sparse) -> Sparse {
+    // Places and turns as one number, so that the sort of n-grams serves here too.
+    let mut keys: Vec<u64> = values.iter().zip(0_u64..).map(|((at, _), turn)| u64::from(*at) << u32::BITS | turn).collect();
+    keys.sort_unstable();
+    let mut ordered = Sparse::with_capacity(values.len());
+    for (at, value) in keys.into_iter().filter_map(|key| values.get(key as u32 as usize)) {
+        match ordered.last_mut() {
+            Some((last, sum)) if last == at => *sum += *value,
+            _ => ordered.push((*at, *value)),
         }
-        is_same
-    });
-    values
+    }
+    ordered
 }
 
 /// The scalar product of two vectors.

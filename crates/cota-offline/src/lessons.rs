@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cota_core::bot::{Bot, USER_UTTER};
+use cota_core::gather::gather;
 use cota_core::tracker::Tracker;
 
 use crate::classifier::Sample;
@@ -194,12 +195,12 @@ pub(crate) fn most_classes(bot: &Bot) -> usize {
 fn answers(bot: &Bot) -> usize {
     let steps = bot.source().examples.iter().flat_map(|dialogue| &dialogue.steps);
     let said = steps.filter(|step| step.name != USER_UTTER && bot.action(&step.name).is_some_and(|action| action.is_utterance()));
-    said.map(|step| (step.name.as_str(), step.result.texts())).collect::<BTreeSet<_>>().len()
+    gather::<BTreeSet<_>, _>(said.map(|step| (step.name.as_str(), step.result.texts()))).len()
 }
 
 fn filled(tracker: &Tracker, form: &str) -> Vec<String> {
     let slots = tracker.form_slots(form);
     let mut names: Vec<String> = slots.into_iter().flat_map(|slots| slots.keys()).filter(|name| is_filled(slots, name)).cloned().collect();
-    names.sort();
+    names.sort_unstable();
     names
 }

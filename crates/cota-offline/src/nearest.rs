@@ -25,7 +25,8 @@ impl Nearest {
         self.count += 1;
     }
 
-    /// The numbers of the messages that share something telling with this one, with their similarity, most similar first.
+    /// The numbers of the messages that share something telling with this one, with their similarity, most similar first, and of
+    /// those that are equally similar the one that was added first.
     pub(crate) fn find(&self, message: &Sparse) -> Vec<(usize, f32)> {
         let mut similarity = vec![0.0_f32; self.count];
         let most = if self.count <= FEW { self.count } else { self.count / TOO_COMMON };
@@ -38,7 +39,7 @@ impl Nearest {
             }
         }
         let mut found: Vec<(usize, f32)> = similarity.into_iter().enumerate().filter(|(_, sum)| *sum > 0.0).collect();
-        found.sort_by(|(_, left), (_, right)| right.total_cmp(left));
+        found.sort_unstable_by(|(one, left), (other, right)| right.total_cmp(left).then(one.cmp(other)));
         found
     }
 }

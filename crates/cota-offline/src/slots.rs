@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cota_core::bot::{Bot, Form, Slot};
 use cota_core::event::Slots;
+use cota_core::gather::gather;
 use serde_json::Value as Json;
 
 use crate::heard::Heard;
@@ -32,6 +33,8 @@ struct Finder {
 struct Term {
     letters: Vec<char>,
     value: String,
+    /// How many the slot names before it: of those with the same letters the first counts.
+    number: usize,
 }
 
 /// A value of a slot in a message.
@@ -89,7 +92,7 @@ impl Lexicon {
     pub(crate) fn survey(&self, heard: &Heard) -> BTreeMap<&str, usize> {
         let mut found: BTreeMap<&str, usize> = BTreeMap::new();
         for (finder, values) in self.finders.iter().zip(heard.found()) {
-            let values: BTreeSet<&str> = values.iter().map(|found| found.value.as_str()).collect();
+            let values: BTreeSet<&str> = gather(values.iter().map(|found| found.value.as_str()));
             if !values.is_empty() {
                 let count = found.entry(&finder.slot.name).or_default();
                 *count = values.len().max(*count);
@@ -195,14 +198,14 @@ fn whole_message<'a>(filling: Filling<'a>) -> Option<(&'a str, String)> {
 
 fn terms_of(slot: &Slot) -> BTreeMap<char, Vec<Term>> {
     let mut terms: BTreeMap<char, Vec<Term>> = BTreeMap::new();
-    for value in slot.values.iter().chain(&slot.examples) {
+    for (number, value) in slot.values.iter().chain(&slot.examples).enumerate() {
         let letters: Vec<char> = lowered(value.trim());
         if let Some(first) = letters.first() {
-            terms.entry(*first).or_default().push(Term { letters, value: value.trim().to_owned() });
+            terms.entry(*first).or_default().push(Term { letters, value: value.trim().to_owned(), number });
         }
     }
     for list in terms.values_mut() {
-        list.sort_by_key(|term| std::cmp::Reverse(term.letters.len()));
+        list.sort_unstable_by_key(|term| (std::cmp::Reverse(term.letters.len()), term.number));
     }
     terms
 }
@@ -242,19 +245,19 @@ fn by_pattern(slot: &Slot, text: &str) -> Vec<Found> {
     found
 }
 
-/// The longest win, then the earliest.
-fn without_overlaps(mut found: Vec<Found>) -> Vec<Found> {
-    found.sort_by_key(|found| (std::cmp::Reverse(found.length()), found.start));
+/// The longest win, then the earliest. They come in the order of the message.
+fn without_overlaps(found: Vec<Found>) -> Vec<Found> {
+    let mut found: Vec<(usize, Found)> = found.into_iter().enumerate().collect();
+    found.sort_unstable_by_key(|(at, found)| (std::cmp::Reverse(found.length()), found.start, *at));
     // Equal spans: what a list spells comes after what a pattern cut out, and is the better spelling.
     let mut kept: Vec<Found> = Vec::new();
-    for next in found {
+    for (_, next) in found {
         match kept.iter_mut().find(|other| other.overlaps(&next)) {
-            None => kept.push(next),
+            None => kept.insert(kept.partition_point(|other| other.start < next.start), next),
             Some(other) if other.start == next.start && other.end == next.end => other.value = next.value,
             Some(_) => {}
         }
     }
-    kept.sort_by_key(|found| found.start);
     kept
 }
 

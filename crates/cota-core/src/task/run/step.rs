@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{At, Completed, Context, Cx, Effect, RunReport, StepState, SuspendedTask, TaskRun, TaskStep, Write, WriteProgress};
 use crate::event::Event;
+use crate::gather::gather;
 use crate::ids::{CommitId, Timestamp};
 use crate::limits;
 use crate::machine::{CommitFailure, EffectId, Input, Issued, Machine, ProtocolError, Step};
@@ -145,7 +146,7 @@ impl TaskRun {
         let commit_id = CommitId(format!("{}/{}", self.saved.run, self.saved.commits).into());
         self.saved.commits += 1;
         self.saved.heard = self.heard;
-        self.saved.asked = self.asked().map(|(id, look)| (id.0, look)).collect();
+        self.saved.asked = gather(self.asked().map(|(id, look)| (id.0, look)));
         self.saved.told = matches!(then, Then::Park(_)) && !self.untold;
         let mut answered = std::mem::take(&mut self.answered);
         let run = match then {
