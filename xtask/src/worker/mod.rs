@@ -68,7 +68,7 @@ const SCRIPT: &str = "functions/worker/build/index_bg.wasm";
 /// How it is made small: without the names of functions, which worker-build would have wasm-opt keep, and by those passes that make
 /// the *compressed* script smaller. What `-Oz` does beside them saves bytes that gzip saves better: with it the upload is a seventh
 /// larger.
-const SMALL: [&str; 13] = [
+const SMALL: [&str; 18] = [
     "--duplicate-function-elimination",
     "--dce",
     "--vacuum",
@@ -80,6 +80,11 @@ const SMALL: [&str; 13] = [
     "--vacuum",
     "--duplicate-function-elimination",
     "--remove-unused-module-elements",
+    "--simplify-locals-nostructure",
+    "--vacuum",
+    "--code-folding",
+    "--vacuum",
+    "--duplicate-function-elimination",
     "--reorder-functions-by-name",
     "--strip-debug",
 ];
