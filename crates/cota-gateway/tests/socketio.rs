@@ -188,6 +188,15 @@ async fn a_failed_event_answers_its_ack_or_emits_an_error() {
 }
 
 #[tokio::test]
+async fn an_error_is_emitted_behind_what_was_said_before() {
+    let world = world();
+    let mut ana = Client::open(&world, "a").await;
+    ana.emit("join", json!({"session_id": "s1", "sender_id": "ana"})).await;
+    ana.emit("message", json!({"session_id": "s1", "message_id": "m1"})).await;
+    assert_eq!(ana.events(3).await, ["login ana", "join_confirm", "error bad_frame"]);
+}
+
+#[tokio::test]
 async fn binary_values_are_refused_and_the_connection_goes_on() {
     let world = world();
     let mut ana = Client::open(&world, "a").await;

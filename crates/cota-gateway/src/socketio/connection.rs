@@ -6,6 +6,7 @@ use cota_core::ids::{BotName, Timestamp};
 use cota_protocol::problem::Problem;
 use cota_protocol::socketio::engine::{Data, Transport};
 use cota_protocol::socketio::{AckId, Answer, Arguments, ClientEvent, Event, Namespace, RequestError, Session, Settings, server_event};
+use cota_protocol::websocket::FrameError;
 
 use super::channel::Channel;
 use crate::access::{Caller, Known};
@@ -186,13 +187,19 @@ impl Connection {
         let answer = match channel.hear(name, arguments).await {
             Ok(answer) => answer,
             Err(error) if ack.is_some() => Answer::refusal(error),
-            Err(error) => {
-                let (_, content) = server_event(error.answer().fields());
-                return self.engine.emit(namespace, ClientEvent::error_event(name), vec![content].into());
-            }
+            Err(error) => return self.refuse(namespace, name, error),
         };
         if let Some(id) = ack {
             self.engine.acknowledge(namespace, id, answer.arguments());
         }
+    }
+
+    /// Emits why an event was refused, behind what the events before it have made ready.
+    fn refuse(&mut self, namespace: &Namespace, name: &str, error: FrameError) {
+        if let Some(frame) = self.channel.as_mut().and_then(Channel::ready) {
+            self.tell(frame);
+        }
+        let (_, content) = server_event(error.answer().fields());
+        self.engine.emit(namespace, ClientEvent::error_event(name), vec![content].into());
     }
 }
