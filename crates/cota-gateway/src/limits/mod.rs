@@ -118,7 +118,7 @@ impl Limiter {
     /// These limits, counted in this ledger.
     #[must_use]
     pub fn new(limits: Limits, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Self::over(limits, Arc::new(Rates::new(Arc::clone(&ledger))), ledger, clock)
+        Self::sharing(limits, ledger, clock, None)
     }
 
     /// These limits, counted in these accounts; the ledger has who pays for which turn.

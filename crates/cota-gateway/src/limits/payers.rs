@@ -81,7 +81,7 @@ impl Known {
     }
 }
 
-/// Where the ledger has it.
+/// Where the ledger has it. Names begin with the run, so that a ledger in parts spreads them.
 fn place(run: &str) -> String {
-    format!("{FOLDER}payer/{run}")
+    format!("{FOLDER}{run}/payer")
 }
