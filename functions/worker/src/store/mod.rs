@@ -25,13 +25,13 @@ pub(crate) use database::{Database, Fault};
 pub(crate) use rows::{bytes, columns, decode, encode, text, time, whole};
 pub(crate) use timers::{Kind, Timers};
 
-use operations::Alive;
+use operations::{Alive, Change};
 use rows::Rows;
 
 /// The version of the schema that this build writes.
 const SCHEMA: &str = include_str!("schema/1.sql");
-/// After a lease's end, until somebody looks whether its holder is gone.
-const GRACE_MS: u64 = 1_000;
+/// Before a conversation is looked at again that is not free when its time is up.
+const AGAIN_MS: u64 = 1_000;
 
 /// Conversations in the database of an object.
 pub(crate) struct ObjectStore {
@@ -91,14 +91,8 @@ impl ObjectStore {
 
     /// Sets the timer for what is unfinished: now for what an incarnation that is gone had begun.
     pub(crate) fn watch(&self, now: Timestamp) -> Result<(), Fault> {
-        for (_, conversation, _) in Rows(&self.database).conversations()? {
-            let dead = self.alive.is_dead(&conversation.record);
-            if let Some(due) = conversation.record.due(now, dead) {
-                let grace = if conversation.record.claim.is_some() && !dead { GRACE_MS } else { 0 };
-                self.timers.set_by(Kind::Turn, due.plus_ms(grace))?;
-            }
-        }
-        Ok(())
+        let change = self.change_at(now);
+        Rows(&self.database).conversations()?.iter().try_for_each(|(_, conversation, _)| change.watch(&conversation.record))
     }
 
     /// Deletes the conversation if its time is up; else sets the timer for then.
@@ -110,7 +104,7 @@ impl ObjectStore {
             self.change(|rows| operations::delete(rows, &key))?;
             return Ok(true);
         }
-        self.timers.set_by(Kind::Retention, end.max(now.plus_ms(GRACE_MS)))?;
+        self.timers.set_by(Kind::Retention, end.max(now.plus_ms(AGAIN_MS)))?;
         Ok(false)
     }
 
@@ -123,12 +117,12 @@ impl ObjectStore {
     }
 
     /// A change after which somebody may have to look after a turn.
-    fn drive<T>(&self, now: Timestamp, work: impl FnOnce(Rows<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
-        self.change(|rows| {
-            let done = work(rows)?;
-            self.watch(now)?;
-            Ok(done)
-        })
+    fn drive<T>(&self, now: Timestamp, work: impl FnOnce(&Change<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.change(|_| work(&self.change_at(now)))
+    }
+
+    fn change_at(&self, now: Timestamp) -> Change<'_> {
+        Change { rows: Rows(&self.database), alive: &self.alive, timers: &self.timers, now }
     }
 }
 
@@ -142,16 +136,16 @@ fn prepare(database: &Database) -> Result<(), Fault> {
 impl Store for ObjectStore {
     async fn accept(&self, key: &ConversationKey, message: NewMessage, terms: &AcceptTerms) -> Result<Acceptance, StoreError> {
         let now = message.at;
-        Ok(self.drive(now, |rows| {
+        Ok(self.drive(now, |change| {
             if let Some(keep_ms) = self.keep_ms {
                 self.timers.set_by(Kind::Retention, now.plus_ms(keep_ms))?;
             }
-            operations::accept(rows, &self.alive, key, &message, terms)
+            operations::accept(change, key, &message, terms)
         })?)
     }
 
     async fn claim(&self, key: &ConversationKey, holder: &Holder, now: Timestamp) -> Result<ClaimOutcome, StoreError> {
-        Ok(self.drive(now, |rows| operations::claim(rows, &self.alive, key, holder, now))?)
+        Ok(self.drive(now, |change| operations::claim(change, key, holder))?)
     }
 
     async fn load(&self, key: &ConversationKey) -> Result<Option<Loaded>, StoreError> {
@@ -159,7 +153,7 @@ impl Store for ObjectStore {
     }
 
     async fn commit(&self, key: &ConversationKey, claim: &Claim, commit: &Commit, terms: &CommitTerms) -> Result<Committed, CommitError> {
-        self.drive(terms.now, |rows| operations::commit(rows, key, claim, commit, terms))?
+        self.drive(terms.now, |change| operations::commit(change, key, claim, commit, terms))?
     }
 
     async fn renew(&self, key: &ConversationKey, claim: &Claim, lease_until: Timestamp) -> Result<Renewed, CommitError> {
@@ -167,7 +161,7 @@ impl Store for ObjectStore {
     }
 
     async fn release(&self, key: &ConversationKey, claim: &Claim, now: Timestamp) -> Result<(), CommitError> {
-        self.drive(now, |rows| operations::release(rows, key, claim, now))?
+        self.drive(now, |change| operations::release(change, key, claim))?
     }
 
     async fn events(&self, key: &ConversationKey, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {

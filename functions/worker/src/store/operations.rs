@@ -11,6 +11,10 @@ use cota_driver::store::{
 
 use super::database::Fault;
 use super::rows::{Conversation, Rows};
+use super::timers::{Kind, Timers};
+
+/// After a lease's end, until somebody looks whether its holder is gone.
+const GRACE_MS: u64 = 1_000;
 
 /// Whose claims are alive: those of the object as it is now, or those of anybody whose lease has not ended.
 #[derive(Clone, Debug)]
@@ -31,17 +35,42 @@ impl Alive {
     }
 }
 
-pub(super) fn accept(
-    rows: Rows<'_>,
-    alive: &Alive,
-    key: &ConversationKey,
-    message: &NewMessage,
-    terms: &AcceptTerms,
-) -> Result<Acceptance, Fault> {
+/// A change of conversations, within one transaction.
+pub(super) struct Change<'a> {
+    pub(super) rows: Rows<'a>,
+    pub(super) alive: &'a Alive,
+    pub(super) timers: &'a Timers,
+    pub(super) now: Timestamp,
+}
+
+impl Change<'_> {
+    /// Writes the record of a conversation, and has somebody look after what it leaves unfinished.
+    fn update(&self, conversation: &Conversation) -> Result<(), Fault> {
+        self.rows.update_conversation(conversation, self.now)?;
+        self.watch(&conversation.record)
+    }
+
+    fn insert(&self, key: &ConversationKey, record: &ClaimRecord) -> Result<i64, Fault> {
+        let number = self.rows.insert_conversation(key, record, self.now)?;
+        self.watch(record)?;
+        Ok(number)
+    }
+
+    /// Sets the timer for what is unfinished: now for what an incarnation that is gone had begun.
+    pub(super) fn watch(&self, record: &ClaimRecord) -> Result<(), Fault> {
+        let dead = self.alive.is_dead(record);
+        let Some(due) = record.due(self.now, dead) else { return Ok(()) };
+        let grace = if record.claim.is_some() && !dead { GRACE_MS } else { 0 };
+        self.timers.set_by(Kind::Turn, due.plus_ms(grace))
+    }
+}
+
+pub(super) fn accept(change: &Change<'_>, key: &ConversationKey, message: &NewMessage, terms: &AcceptTerms) -> Result<Acceptance, Fault> {
+    let Change { rows, alive, .. } = *change;
     let found = rows.conversation(key)?;
     let digest = message.digest();
     if let Some(conversation) = &found
-        && let Some(recorded) = rows.recorded(conversation.number, &message.sender, &message.message_id)?
+        && let Some(recorded) = rows.recorded(conversation, &message.sender, &message.message_id)?
     {
         return Ok(if recorded.digest == digest { Acceptance::Repeated(recorded.progress) } else { Acceptance::IdReused });
     }
@@ -59,34 +88,36 @@ pub(super) fn accept(
     };
     let number = match number {
         Some(number) => {
-            rows.update_conversation(&Conversation { number, record }, message.at)?;
+            change.update(&Conversation { number, record })?;
             number
         }
-        None => rows.insert_conversation(key, &record, message.at)?,
+        None => change.insert(key, &record)?,
     };
     rows.insert_waiting(number, &message.clone().at_position(position))?;
     Ok(Acceptance::Accepted { position, then })
 }
 
-pub(super) fn claim(rows: Rows<'_>, alive: &Alive, key: &ConversationKey, holder: &Holder, now: Timestamp) -> Result<ClaimOutcome, Fault> {
+pub(super) fn claim(change: &Change<'_>, key: &ConversationKey, holder: &Holder) -> Result<ClaimOutcome, Fault> {
+    let Change { rows, alive, now, .. } = *change;
     let Some(mut conversation) = rows.conversation(key)? else { return Ok(ClaimOutcome::Idle) };
     let first = rows.inbox(conversation.number)?.first().map(|message| run_of(key, message));
     let dead = alive.is_dead(&conversation.record);
     let outcome = conversation.record.claim(first, holder, now, dead);
     match &outcome {
-        ClaimOutcome::Taken(_) => rows.update_conversation(&conversation, now)?,
+        ClaimOutcome::Taken(_) => change.update(&conversation)?,
         ClaimOutcome::Idle | ClaimOutcome::Held { .. } | ClaimOutcome::Parked { .. } => {}
     }
     Ok(outcome)
 }
 
 pub(super) fn commit(
-    rows: Rows<'_>,
+    change: &Change<'_>,
     key: &ConversationKey,
     claim: &Claim,
     commit: &Commit,
     terms: &CommitTerms,
 ) -> Result<Result<Committed, CommitError>, Fault> {
+    let rows = change.rows;
     let Some(mut conversation) = rows.conversation(key)? else { return Ok(Err(CommitError::Fenced)) };
     let is_answered = |message: &InboxMessage| commit.answered.iter().any(|answered| answered.position == message.position);
     let (answered, mut waiting): (Vec<_>, Vec<_>) = rows.inbox(conversation.number)?.into_iter().partition(is_answered);
@@ -101,7 +132,7 @@ pub(super) fn commit(
                 answered.into_iter().try_for_each(|message| rows.set_answered(conversation.number, message, first, last))?;
             }
             follow_up.iter().try_for_each(|message| rows.insert_waiting(conversation.number, message))?;
-            rows.update_conversation(&conversation, terms.now)?;
+            change.update(&conversation)?;
             waiting.extend(follow_up);
             fate
         }
@@ -138,11 +169,11 @@ pub(super) fn renew(
     Ok(renewed)
 }
 
-pub(super) fn release(rows: Rows<'_>, key: &ConversationKey, claim: &Claim, now: Timestamp) -> Result<Result<(), CommitError>, Fault> {
-    let Some(mut conversation) = rows.conversation(key)? else { return Ok(Err(CommitError::Fenced)) };
+pub(super) fn release(change: &Change<'_>, key: &ConversationKey, claim: &Claim) -> Result<Result<(), CommitError>, Fault> {
+    let Some(mut conversation) = change.rows.conversation(key)? else { return Ok(Err(CommitError::Fenced)) };
     let released = conversation.record.release(claim);
     if released.is_ok() {
-        rows.update_conversation(&conversation, now)?;
+        change.update(&conversation)?;
     }
     Ok(released)
 }
@@ -161,7 +192,7 @@ pub(super) fn events(rows: Rows<'_>, key: &ConversationKey, after: Seq, limit: u
 }
 
 pub(super) fn recorded(rows: Rows<'_>, key: &ConversationKey, sender: &SenderId, id: &MessageId) -> Result<Option<Recorded>, Fault> {
-    rows.conversation(key)?.map_or(Ok(None), |conversation| rows.recorded(conversation.number, sender, id))
+    rows.conversation(key)?.map_or(Ok(None), |conversation| rows.recorded(&conversation, sender, id))
 }
 
 pub(super) fn delete(rows: Rows<'_>, key: &ConversationKey) -> Result<(), Fault> {

@@ -97,13 +97,17 @@ impl Rows<'_> {
     }
 
     /// What became of a message: a waiting one is in the inbox, an answered one in a table of its own.
-    pub(super) fn recorded(self, number: i64, sender: &SenderId, id: &MessageId) -> Result<Option<Recorded>, Fault> {
+    pub(super) fn recorded(self, conversation: &Conversation, sender: &SenderId, id: &MessageId) -> Result<Option<Recorded>, Fault> {
+        let number = conversation.number;
         let sql = "SELECT digest, first, last FROM answered WHERE conversation = ? AND sender = ? AND id = ?";
         let values = vec![Value::Integer(number), sender.as_str().into(), id.as_str().into()];
         if let Some(row) = self.0.row(sql, values)? {
             let [digest, first, last] = columns(row)?;
             let progress = Progress::Answered { first: Seq(whole(&first)?), last: Seq(whole(&last)?) };
             return Ok(Some(Recorded { digest: ContentDigest(text(digest)?), progress }));
+        }
+        if conversation.record.pending == 0 {
+            return Ok(None);
         }
         let waiting = self.inbox(number)?.into_iter().find(|message| message.sender == *sender && message.message_id == *id);
         Ok(waiting.map(|message| Recorded { digest: NewMessage::from(message).digest(), progress: Progress::Pending }))
