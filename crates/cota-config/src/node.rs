@@ -1,5 +1,6 @@
 //! A tree of values that remembers where each came from.
 
+use cota_core::decimal;
 use serde::{Serialize, Serializer};
 use serde_json::{Map as JsonMap, Number, Value as Json};
 
@@ -206,7 +207,7 @@ impl Node {
     pub(crate) fn as_number(&self) -> Option<f64> {
         match &self.value {
             Value::Number(number) => number.as_f64(),
-            Value::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+            Value::Text(text) => decimal::read(text),
             Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => None,
         }
     }

@@ -14,9 +14,11 @@
 //! - [`task`]: several agents on one job, as a machine of the same kind.
 //! - [`bot`]: what an author wrote, compiled.
 //! - [`event`]: the record. [`limits`]: every limit. [`ids`]: every name. [`mod@gather`]: small maps and sets.
+//!   [`decimal`]: numbers that stand as text.
 
 pub mod answer;
 pub mod bot;
+pub mod decimal;
 pub mod dpl;
 pub mod event;
 #[doc(hidden)]

@@ -22,6 +22,8 @@ const BOT_HEADER: &str = "x-cota-bot";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The header that numbers the last event a client has.
 const LAST_EVENT_ID: &str = "last-event-id";
+/// The weight of what is accepted without reserve, in thousandths.
+const MOST_WEIGHT: u16 = 1000;
 
 /// What every address may say after its `?`.
 #[derive(Debug, Default, Deserialize)]
@@ -207,10 +209,10 @@ impl Format {
     /// What `Accept` asks for most; of two that are asked for alike, the first.
     pub(crate) fn wanted(headers: &HeaderMap) -> Result<Self, Problem> {
         let Some(accept) = header_text(headers, header::ACCEPT.as_str())? else { return Ok(Self::Json) };
-        let mut best: Option<(f32, Self)> = None;
+        let mut best: Option<(u16, Self)> = None;
         for range in accept.split(',') {
             let Some((weight, format)) = Self::read(range) else { continue };
-            if weight > 0.0 && best.is_none_or(|(most, _)| weight > most) {
+            if weight > 0 && best.is_none_or(|(most, _)| weight > most) {
                 best = Some((weight, format));
             }
         }
@@ -219,16 +221,26 @@ impl Format {
         })
     }
 
-    fn read(range: &str) -> Option<(f32, Self)> {
+    fn read(range: &str) -> Option<(u16, Self)> {
         let mut parts = range.split(';').map(str::trim);
         let format = match parts.next()?.to_ascii_lowercase().as_str() {
             "text/event-stream" => Self::EventStream,
             "application/json" | "application/problem+json" | "application/*" | "*/*" => Self::Json,
             _ => return None,
         };
-        let weight = parts.find_map(|part| part.strip_prefix("q=")).and_then(|weight| weight.parse().ok());
-        Some((weight.unwrap_or(1.0), format))
+        let weight = parts.find_map(|part| part.strip_prefix("q=")).and_then(thousandths);
+        Some((weight.unwrap_or(MOST_WEIGHT), format))
     }
+}
+
+/// The weight of what is accepted (RFC 9110) in thousandths, which is as fine as one can be; nothing if it is none.
+fn thousandths(weight: &str) -> Option<u16> {
+    if !weight.contains(|letter: char| letter.is_ascii_digit()) {
+        return None;
+    }
+    let (whole, decimals) = weight.split_once('.').unwrap_or((weight, ""));
+    let weight: u16 = format!("{whole}{decimals:0<3.3}").parse().ok()?;
+    (weight <= MOST_WEIGHT).then_some(weight)
 }
 
 /// A number from 0 on in a query.
@@ -281,7 +293,10 @@ mod tests {
             (Some("Text/Event-Stream; charset=utf-8"), Some(Format::EventStream)),
             (Some("application/json, text/event-stream"), Some(Format::Json)),
             (Some("application/json;q=0.5, text/event-stream"), Some(Format::EventStream)),
+            (Some("application/json;q=0.899, text/event-stream; q=0.9"), Some(Format::EventStream)),
+            (Some("application/json;q=0.9, text/event-stream;q="), Some(Format::EventStream)),
             (Some("text/event-stream;q=0, application/json"), Some(Format::Json)),
+            (Some("text/event-stream;q=0.000"), None),
             (Some("text/html"), None),
             (Some(""), None),
         ] {
@@ -290,6 +305,31 @@ mod tests {
                 headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
             }
             assert_eq!(Format::wanted(&headers).ok(), format, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn weights_are_read_to_the_thousandth() {
+        for (weight, read) in [
+            ("1", Some(1000)),
+            ("1.000", Some(1000)),
+            ("0.8", Some(800)),
+            ("0.85", Some(850)),
+            ("0.001", Some(1)),
+            ("0.12345", Some(123)),
+            (".5", Some(500)),
+            ("1.", Some(1000)),
+            ("0", Some(0)),
+            ("0.000", Some(0)),
+            ("1.001", None),
+            ("100", None),
+            ("-1", None),
+            ("0.-5", None),
+            ("much", None),
+            (".", None),
+            ("", None),
+        ] {
+            assert_eq!(thousandths(weight), read, "{weight:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
+use cota_core::decimal;
 use cota_core::ids::Timestamp;
 use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
@@ -13,13 +14,13 @@ const LONGEST_MS: u64 = 24 * 60 * 60 * 1000;
 /// seconds or as a date, which counts from the answer's own `Date` so that a wrong clock on either side does no harm.
 pub(super) fn retry_after_ms(headers: &HeaderMap, now: Timestamp) -> Option<u64> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let ms = match text("retry-after-ms").and_then(|text| text.parse::<f64>().ok()) {
+    let ms = match text("retry-after-ms").and_then(decimal::read) {
         Some(ms) => whole_ms(ms),
         None => {
             let wait = text(RETRY_AFTER.as_str())?;
-            match wait.parse::<f64>() {
-                Ok(seconds) => whole_ms(seconds * 1000.0),
-                Err(_) => {
+            match decimal::read(wait) {
+                Some(seconds) => whole_ms(seconds * 1000.0),
+                None => {
                     let sent = text(DATE.as_str()).and_then(unix_ms).unwrap_or(now.0);
                     unix_ms(wait)?.checked_sub(sent).or(Some(0))
                 }
@@ -52,8 +53,11 @@ mod tests {
         for (headers, wait) in [
             (&[("retry-after", "7")][..], Some(7_000)),
             (&[("retry-after", " 0.5 ")], Some(500)),
+            (&[("retry-after", ".0001")], Some(1)),
             (&[("retry-after", "0")], Some(0)),
             (&[("retry-after-ms", "120"), ("retry-after", "7")], Some(120)),
+            (&[("retry-after-ms", "12.5")], Some(13)),
+            (&[("retry-after-ms", "soon"), ("retry-after", "7")], Some(7_000)),
             (&[("retry-after", "Sun, 01 Mar 2026 12:00:30 GMT")], Some(30_000)),
             (&[("retry-after", "Sun, 01 Mar 2026 11:00:00 GMT")], Some(0)),
             (&[("retry-after", "Sun, 01 Mar 2026 10:00:30 GMT"), ("date", "Sun, 01 Mar 2026 10:00:00 GMT")], Some(30_000)),
