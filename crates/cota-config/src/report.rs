@@ -1,6 +1,8 @@
 //! Where problems are gathered while a bot is read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
+
+use cota_core::sort::sort;
 
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -54,7 +56,7 @@ pub(crate) struct Report<'t> {
     pub(crate) sources: Sources<'t>,
     found: Vec<(Span, Diagnostic)>,
     seen: HashSet<(&'static str, Span, String)>,
-    counts: HashMap<&'static str, (&'static Code, Span, usize)>,
+    counts: BTreeMap<&'static str, (&'static Code, Span, usize)>,
 }
 
 impl Report<'_> {
@@ -100,10 +102,9 @@ impl Report<'_> {
             })
             .collect();
         let place = |of: &Diagnostic| (of.line, of.column, of.severity, of.code);
-        all.sort_unstable_by(|a, b| a.file.cmp(&b.file).then_with(|| place(a).cmp(&place(b))).then_with(|| a.message.cmp(&b.message)));
-        let mut beyond: Vec<_> = counts.into_values().filter(|(_, _, count)| *count > MOST_PER_CODE).collect();
-        beyond.sort_unstable_by_key(|(code, _, _)| code.name);
-        all.extend(beyond.into_iter().map(|(code, span, count)| Diagnostic {
+        sort(&mut all, |a, b| a.file.cmp(&b.file).then_with(|| place(a).cmp(&place(b))).then_with(|| a.message.cmp(&b.message)));
+        let beyond = counts.into_values().filter(|(_, _, count)| *count > MOST_PER_CODE);
+        all.extend(beyond.map(|(code, span, count)| Diagnostic {
             severity: code.severity,
             code: code.name,
             file: sources.path(span.file).to_owned(),

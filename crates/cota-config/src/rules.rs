@@ -1,8 +1,9 @@
 //! What can be wrong with hard rules as a whole: those that can never fire, and those that contradict each other.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cota_core::bot::{Action, DialogueStep, Expected, Policy, SELECTOR, USER_UTTER};
+use cota_core::gather::gather;
 
 use crate::codes;
 use crate::dialogues::Placed;
@@ -120,15 +121,15 @@ impl<'r> Clashes<'r> {
     }
 
     /// The parts of a key that a step may stand for; an empty one is left out of the key.
-    fn parts(&self, step: &DialogueStep) -> Vec<String> {
-        let mut parts: Vec<String> = if step.name == USER_UTTER {
+    fn parts(&self, step: &DialogueStep) -> BTreeSet<String> {
+        if step.name == USER_UTTER {
             match &step.result {
-                Expected::Any => vec![String::new()],
-                Expected::OneOf(texts) => texts.iter().map(|text| said(text)).collect(),
+                Expected::Any => gather([String::new()]),
+                Expected::OneOf(texts) => gather(texts.iter().map(|text| said(text))),
             }
         } else {
             match self.output(&step.name) {
-                None => vec![step.name.clone()],
+                None => gather([step.name.clone()]),
                 Some(output) => {
                     let known = |text: &String| {
                         if output.iter().any(|output| output.trim() == text.trim()) { text.trim() } else { ANY_TEXT }.to_owned()
@@ -137,13 +138,10 @@ impl<'r> Clashes<'r> {
                         Expected::Any => output.iter().map(|output| output.trim().to_owned()).chain([ANY_TEXT.to_owned()]).collect(),
                         Expected::OneOf(texts) => texts.iter().map(known).collect(),
                     };
-                    values.into_iter().map(|value| format!("{}:{value}", step.name)).collect()
+                    gather(values.into_iter().map(|value| format!("{}:{value}", step.name)))
                 }
             }
-        };
-        parts.sort_unstable();
-        parts.dedup();
-        parts
+        }
     }
 
     /// The results that rules may name, if the action has an executor.

@@ -14,7 +14,7 @@
 //! - [`task`]: several agents on one job, as a machine of the same kind.
 //! - [`bot`]: what an author wrote, compiled.
 //! - [`event`]: the record. [`limits`]: every limit. [`ids`]: every name. [`mod@gather`]: small maps and sets.
-//!   [`decimal`]: numbers that stand as text.
+//!   [`mod@sort`]: sorting. [`decimal`]: numbers that stand as text.
 
 pub mod answer;
 pub mod bot;
@@ -28,6 +28,7 @@ pub mod ids;
 pub mod limits;
 pub mod machine;
 pub mod prompt;
+pub mod sort;
 pub mod task;
 #[cfg(test)]
 mod tests;

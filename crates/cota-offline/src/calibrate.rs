@@ -1,5 +1,7 @@
 //! The confidence below which the model says that it does not know.
 
+use cota_core::sort::sort;
+
 use crate::features::similarity;
 use crate::lessons::{Class, Lessons};
 
@@ -19,7 +21,7 @@ pub(crate) fn threshold(lessons: &Lessons) -> f32 {
     let probes: Vec<(&Class, usize)> = several.flat_map(|class| (0..class.messages().len()).map(move |at| (class, at))).collect();
     let stride = probes.len().div_ceil(MOST_PROBES).max(1);
     let mut likeness: Vec<f32> = probes.into_iter().step_by(stride).map(|(class, at)| likeness_to_others(class, at)).collect();
-    likeness.sort_unstable_by(f32::total_cmp);
+    sort(&mut likeness, f32::total_cmp);
     likeness.get(likeness.len() / ODD_ONES).map_or(LEAST, |odd| (odd * LENIENCE).max(LEAST))
 }
 

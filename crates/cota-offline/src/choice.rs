@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cota_core::bot::{BOT_UTTER, Bot};
+use cota_core::sort::sort;
 
 use crate::classifier::Classifier;
 use crate::features::{Sparse, Vocabulary};
@@ -60,7 +61,7 @@ impl<'a> Chooser<'a> {
         let of_action = |number: &usize| self.lessons.class(*number).is_some_and(|class| class.action == action);
         let classes = classes.filter(|number| of_action(number));
         let mut classes: Vec<(usize, f32)> = classes.filter_map(|number| Some((*number, *probabilities.get(*number)?))).collect();
-        classes.sort_unstable_by(|(one, left), (other, right)| right.total_cmp(left).then(one.cmp(other)));
+        sort(&mut classes, |(_, left), (_, right)| right.total_cmp(left));
         classes.into_iter().filter_map(|(number, _)| self.lessons.class(number)).collect()
     }
 

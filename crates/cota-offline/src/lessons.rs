@@ -58,7 +58,7 @@ struct Question {
     form: String,
     slot: String,
     /// The slots that were filled when it was asked.
-    filled: Vec<String>,
+    filled: BTreeSet<String>,
     heard: Sparse,
     thought: String,
     texts: Vec<String>,
@@ -198,9 +198,7 @@ fn answers(bot: &Bot) -> usize {
     gather::<BTreeSet<_>, _>(said.map(|step| (step.name.as_str(), step.result.texts()))).len()
 }
 
-fn filled(tracker: &Tracker, form: &str) -> Vec<String> {
+fn filled(tracker: &Tracker, form: &str) -> BTreeSet<String> {
     let slots = tracker.form_slots(form);
-    let mut names: Vec<String> = slots.into_iter().flat_map(|slots| slots.keys()).filter(|name| is_filled(slots, name)).cloned().collect();
-    names.sort_unstable();
-    names
+    gather(slots.into_iter().flat_map(|slots| slots.keys()).filter(|name| is_filled(slots, name)).cloned())
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use cota_core::sort::sort;
+
 use crate::features::Sparse;
 
 /// A feature that more than one in this many messages has tells too little to be worth the walk.
@@ -39,7 +41,7 @@ impl Nearest {
             }
         }
         let mut found: Vec<(usize, f32)> = similarity.into_iter().enumerate().filter(|(_, sum)| *sum > 0.0).collect();
-        found.sort_unstable_by(|(one, left), (other, right)| right.total_cmp(left).then(one.cmp(other)));
+        sort(&mut found, |(_, left), (_, right)| right.total_cmp(left));
         found
     }
 }

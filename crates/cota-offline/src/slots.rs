@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cota_core::bot::{Bot, Form, Slot};
 use cota_core::event::Slots;
 use cota_core::gather::gather;
+use cota_core::sort::sort;
 use serde_json::Value as Json;
 
 use crate::heard::Heard;
@@ -33,8 +34,6 @@ struct Finder {
 struct Term {
     letters: Vec<char>,
     value: String,
-    /// How many the slot names before it: of those with the same letters the first counts.
-    number: usize,
 }
 
 /// A value of a slot in a message.
@@ -198,14 +197,15 @@ fn whole_message<'a>(filling: Filling<'a>) -> Option<(&'a str, String)> {
 
 fn terms_of(slot: &Slot) -> BTreeMap<char, Vec<Term>> {
     let mut terms: BTreeMap<char, Vec<Term>> = BTreeMap::new();
-    for (number, value) in slot.values.iter().chain(&slot.examples).enumerate() {
+    for value in slot.values.iter().chain(&slot.examples) {
         let letters: Vec<char> = lowered(value.trim());
         if let Some(first) = letters.first() {
-            terms.entry(*first).or_default().push(Term { letters, value: value.trim().to_owned(), number });
+            terms.entry(*first).or_default().push(Term { letters, value: value.trim().to_owned() });
         }
     }
+    // Of those with the same letters the first counts.
     for list in terms.values_mut() {
-        list.sort_unstable_by_key(|term| (std::cmp::Reverse(term.letters.len()), term.number));
+        sort(list, |one, other| other.letters.len().cmp(&one.letters.len()));
     }
     terms
 }
@@ -246,12 +246,11 @@ fn by_pattern(slot: &Slot, text: &str) -> Vec<Found> {
 }
 
 /// The longest win, then the earliest. They come in the order of the message.
-fn without_overlaps(found: Vec<Found>) -> Vec<Found> {
-    let mut found: Vec<(usize, Found)> = found.into_iter().enumerate().collect();
-    found.sort_unstable_by_key(|(at, found)| (std::cmp::Reverse(found.length()), found.start, *at));
+fn without_overlaps(mut found: Vec<Found>) -> Vec<Found> {
+    sort(&mut found, |one, other| other.length().cmp(&one.length()).then(one.start.cmp(&other.start)));
     // Equal spans: what a list spells comes after what a pattern cut out, and is the better spelling.
     let mut kept: Vec<Found> = Vec::new();
-    for (_, next) in found {
+    for next in found {
         match kept.iter_mut().find(|other| other.overlaps(&next)) {
             None => kept.insert(kept.partition_point(|other| other.start < next.start), next),
             Some(other) if other.start == next.start && other.end == next.end => other.value = next.value,

@@ -10,6 +10,7 @@ use super::reach;
 use crate::bot::{Bot, BotSource, Dialogue, DialogueStep, Policy, SELECTOR, USER_UTTER};
 use crate::limits;
 use crate::prompt::one_line;
+use crate::sort::sort;
 use crate::tracker::Tracker;
 
 /// Most examples in one prompt.
@@ -40,7 +41,8 @@ impl Thoughts {
                 thoughts.add(number, example);
             }
         }
-        thoughts.index.sort_unstable();
+        // Of one key they are in file order already.
+        sort(&mut thoughts.index, |(one, _), (other, _)| one.cmp(other));
         thoughts.index.dedup();
         let mut run = (0, 0);
         thoughts.index.retain(|(key, _)| {

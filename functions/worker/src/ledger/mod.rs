@@ -13,6 +13,7 @@ use worker::send::{SendFuture, SendWrapper};
 use worker::{Env, ObjectNamespace};
 
 use cota_core::ids::Timestamp;
+use cota_core::sort::sort;
 use cota_driver::ledger::{Ledger, Record};
 use cota_driver::store::StoreError;
 use cota_gateway::limits::Draw;
@@ -103,7 +104,7 @@ impl Ledger for RemoteLedger {
             let found: Vec<(String, Kept)> = SendFuture::new(self.ask(object, now, Ask::List { prefix: prefix.to_owned() })).await?;
             all.extend(found.into_iter().map(|(name, kept)| (name, kept.into())));
         }
-        all.sort_unstable_by(|(one, _): &(String, Record), (other, _)| one.cmp(other));
+        sort(&mut all, |(one, _): &(String, Record), (other, _)| one.cmp(other));
         Ok(all)
     }
 }

@@ -254,14 +254,16 @@ impl Checking<'_> {
         let mut places = Vec::with_capacity(source.dependencies.len());
         for dependency in &source.dependencies {
             match self.places.get(dependency) {
-                Some(place) => places.push(*place),
+                Some(place) => {
+                    if let Err(at) = places.binary_search(place) {
+                        places.insert(at, *place);
+                    }
+                }
                 None => {
                     self.faults.push(Fault::UnknownDependency { step: self.at, name: source.name.clone(), dependency: dependency.clone() })
                 }
             }
         }
-        places.sort_unstable();
-        places.dedup();
         places
     }
 
