@@ -30,7 +30,8 @@ pub(crate) struct Waiter {
     subscription: Subscription,
     give_up: Timestamp,
     look_at: Timestamp,
-    look: BoxFuture<'static, ()>,
+    /// Runs while nothing is heard: most turns are heard of without it.
+    look: Option<BoxFuture<'static, ()>>,
 }
 
 /// What came of waiting.
@@ -79,7 +80,7 @@ impl Waiter {
         let give_up = now.plus_ms(gateway.options().request_ms);
         let look_at = now.plus_ms(LOOK_MS).min(give_up);
         let subscription = gateway.conversations().subscribe(&question.key, streams);
-        Self { subscription, give_up, look_at, look: gateway.clock().sleep_until(look_at), gateway: gateway.clone(), question, known: None }
+        Self { subscription, give_up, look_at, look: None, gateway: gateway.clone(), question, known: None }
     }
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
@@ -111,11 +112,7 @@ impl Waiter {
             return Heard::Durable(events);
         }
         loop {
-            let update = select_biased! {
-                update = self.subscription.next().fuse() => update,
-                () = (&mut self.look).fuse() => None,
-            };
-            match update {
+            match self.update().await {
                 Some(Update::Fragment(fragment)) => return Heard::Fragment(fragment),
                 Some(Update::Durable(events)) => {
                     if AnsweredTurn::among(&events, &self.question).is_some() {
@@ -133,6 +130,19 @@ impl Waiter {
         }
     }
 
+    /// What is new, or nothing when it is time to ask the record.
+    async fn update(&mut self) -> Option<Update> {
+        if let Some(update) = self.subscription.next().now_or_never() {
+            return update;
+        }
+        let Self { gateway, look_at, look, subscription, .. } = self;
+        let look = look.get_or_insert_with(|| gateway.clock().sleep_until(*look_at));
+        select_biased! {
+            update = subscription.next().fuse() => update,
+            () = look.fuse() => None,
+        }
+    }
+
     async fn ask_the_record(&mut self) -> Option<Heard> {
         match recorded(&self.gateway, &self.question).await {
             Ok(Recorded::Turn(events)) => return Some(Heard::Durable(events)),
@@ -146,7 +156,7 @@ impl Waiter {
         }
         if now >= self.look_at {
             self.look_at = now.plus_ms(LOOK_MS).min(self.give_up);
-            self.look = self.gateway.clock().sleep_until(self.look_at);
+            self.look = None;
         }
         None
     }

@@ -1,5 +1,7 @@
 //! What a deployment decides: variables and secrets of wrangler.toml.
 
+use std::sync::{Mutex, PoisonError};
+
 use worker::Env;
 
 use crate::limits::limits;
@@ -15,9 +17,17 @@ const COUNTED_EFFECTS: u32 = 22;
 /// The same where they are counted for identities and for addresses.
 const TWICE_COUNTED_EFFECTS: u32 = 15;
 
-/// A variable or a secret, if it is set to something.
+/// A variable or a secret, if it is set to something. The isolate asks the platform once for each: another value is another version
+/// of the Worker.
 pub(crate) fn setting(env: &Env, name: &str) -> Option<String> {
-    env.var(name).ok().map(|value| value.to_string()).filter(|value| !value.is_empty())
+    static KNOWN: Mutex<Vec<(String, Option<String>)>> = Mutex::new(Vec::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, value)) = known.iter().find(|(other, _)| other == name) {
+        return value.clone();
+    }
+    let value = env.var(name).ok().map(|value| value.to_string()).filter(|value| !value.is_empty());
+    known.push((name.to_owned(), value.clone()));
+    value
 }
 
 /// How long a conversation is kept that nobody touches: `COTA_RETENTION_DAYS`, 0 for ever.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_channel::mpsc::UnboundedSender;
+use futures_util::FutureExt as _;
 use futures_util::future::abortable;
 use worker::Env;
 use worker::send::SendFuture;
@@ -110,6 +111,11 @@ impl RemoteConversations {
             }
         });
         self.hub.feed(key, abort);
+        let mut reading = Box::pin(reading);
+        // An answer that came as a whole is passed on at once, before anybody waits for it.
+        if reading.as_mut().now_or_never().is_some() {
+            return;
+        }
         spawn_local(async move {
             // Nobody waits for it.
             let _ = reading.await;
