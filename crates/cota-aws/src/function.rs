@@ -214,6 +214,7 @@ fn limiter(limits: Limits, ledger: &Arc<dyn Ledger>, clock: &Arc<dyn Clock>, pla
     if limits == Limits::default() {
         return Limiter::none();
     }
+    let places = places.map(|places| Arc::new(places) as _);
     Limiter::sharing(limits, Arc::clone(ledger), Arc::clone(clock), places)
 }
 

@@ -21,6 +21,7 @@ mod shared;
 use std::fmt;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 
 use cota_core::ids::{Owner, RunId};
@@ -35,7 +36,6 @@ use crate::respond;
 use payers::Payers;
 use places::{Place, Places};
 use rates::Rates;
-use shared::StreamPlace;
 
 pub use accounts::{Accounts, Draw, Refused};
 pub use gcra::{NoRate, Rate, Wait};
@@ -75,8 +75,22 @@ pub struct Limiter {
     limits: Limits,
     counting: Option<Counting>,
     places: Places,
-    shared: Option<SharedPlaces>,
+    shared: Option<Arc<dyn StreamPlaces>>,
 }
+
+/// The places of identities' event streams, where a process does not count them alone. Who needs them hands them in, so that they
+/// are a part of no other program.
+#[async_trait]
+pub trait StreamPlaces: Send + Sync {
+    /// Takes a place for an event stream of this owner. It is given back when what this yields is dropped.
+    ///
+    /// # Errors
+    /// When all are taken, or that cannot be told.
+    async fn stream(&self, owner: &Owner) -> Result<StreamPlace, Problem>;
+}
+
+/// An event stream's place, given back when it is dropped.
+pub type StreamPlace = Box<dyn Send + Sync>;
 
 struct Counting {
     accounts: Arc<dyn Accounts>,
@@ -130,12 +144,12 @@ impl Limiter {
 
     /// These limits, counted in this ledger for processes that come and go: an identity's event streams take these places.
     #[must_use]
-    pub fn sharing(limits: Limits, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, places: Option<SharedPlaces>) -> Arc<Self> {
+    pub fn sharing(limits: Limits, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, places: Option<Arc<dyn StreamPlaces>>) -> Arc<Self> {
         let counting = Counting { accounts: Arc::new(Rates::new(Arc::clone(&ledger))), payers: Payers::new(ledger), clock };
         Arc::new(Self::counted(limits, Some(counting), places))
     }
 
-    fn counted(limits: Limits, counting: Option<Counting>, shared: Option<SharedPlaces>) -> Self {
+    fn counted(limits: Limits, counting: Option<Counting>, shared: Option<Arc<dyn StreamPlaces>>) -> Self {
         Self { limits, counting, places: Places::default(), shared }
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use cota_core::ids::{Owner, Timestamp};
@@ -15,7 +16,7 @@ use cota_driver::ports::{Clock, Spawn};
 use cota_driver::store::StoreError;
 use cota_protocol::problem::Problem;
 
-use super::{Kind, Who, is_identified, place, too_many};
+use super::{Kind, StreamPlace, StreamPlaces, Who, is_identified, place, too_many};
 use crate::respond;
 
 /// How often a write is tried that others get ahead of.
@@ -69,8 +70,8 @@ pub enum NoPlace {
     Store(StoreError),
 }
 
-/// An event stream's place, given back when it is dropped.
-pub(super) struct StreamPlace {
+/// A place that is given back when it is dropped.
+struct Taking {
     places: SharedPlaces,
     owner: Owner,
     name: String,
@@ -116,14 +117,6 @@ impl SharedPlaces {
         }
     }
 
-    /// Takes a place for an event stream of this process.
-    pub(super) async fn stream(&self, owner: &Owner) -> Result<StreamPlace, Problem> {
-        let n = self.0.taken.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}-{n:x}", self.0.streams.instance);
-        self.take(owner, &name, self.0.clock.now().plus_ms(self.0.streams.longest_ms)).await?;
-        Ok(StreamPlace { places: self.clone(), owner: owner.clone(), name })
-    }
-
     /// Writes what `change` makes of an identity's open connections, if it makes something else of them.
     async fn change(&self, owner: &Owner, change: impl Fn(&mut Open, Timestamp) -> Result<(), NoPlace>) -> Result<(), NoPlace> {
         if !is_identified(owner) {
@@ -147,6 +140,16 @@ impl SharedPlaces {
     }
 }
 
+#[async_trait]
+impl StreamPlaces for SharedPlaces {
+    async fn stream(&self, owner: &Owner) -> Result<StreamPlace, Problem> {
+        let Shared { streams, clock, taken, .. } = self.0.as_ref();
+        let name = format!("{}-{:x}", streams.instance, taken.fetch_add(1, Ordering::Relaxed));
+        self.take(owner, &name, clock.now().plus_ms(streams.longest_ms)).await?;
+        Ok(Box::new(Taking { places: self.clone(), owner: owner.clone(), name }))
+    }
+}
+
 impl From<StoreError> for NoPlace {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
@@ -162,7 +165,7 @@ impl From<NoPlace> for Problem {
     }
 }
 
-impl Drop for StreamPlace {
+impl Drop for Taking {
     fn drop(&mut self) {
         let (places, owner, name) = (self.places.clone(), self.owner.clone(), std::mem::take(&mut self.name));
         self.places.0.spawn.spawn(Box::pin(async move {
