@@ -4,6 +4,7 @@
 //! whoever is answered is answered only once it is on disk, which the platform's output gate sees to.
 
 mod database;
+mod known;
 mod operations;
 mod rows;
 mod timers;
@@ -25,6 +26,7 @@ pub(crate) use database::{Database, Fault};
 pub(crate) use rows::{bytes, columns, decode, encode, text, time, whole};
 pub(crate) use timers::{Kind, Timers};
 
+use known::Known;
 use operations::{Alive, Change};
 use rows::Rows;
 
@@ -36,6 +38,7 @@ const AGAIN_MS: u64 = 1_000;
 /// Conversations in the database of an object.
 pub(crate) struct ObjectStore {
     database: Database,
+    known: Known,
     timers: Arc<Timers>,
     alive: Alive,
     /// How long a conversation is kept that nobody touches.
@@ -65,7 +68,7 @@ impl ObjectStore {
         let database = Database::of(storage);
         prepare(&database)?;
         let timers = Arc::new(Timers::of(database.clone())?);
-        Ok(Self { database, timers, alive, keep_ms })
+        Ok(Self { database, known: Known::default(), timers, alive, keep_ms })
     }
 
     /// The object's database.
@@ -80,25 +83,25 @@ impl ObjectStore {
 
     /// The conversation that the object keeps, if there is one.
     pub(crate) fn key(&self) -> Result<Option<ConversationKey>, Fault> {
-        Ok(Rows(&self.database).conversations()?.into_iter().next().map(|(key, _, _)| key))
+        Ok(self.rows().conversations()?.into_iter().next().map(|(key, _, _)| key))
     }
 
     /// Whether a run of the conversation is parked. What cannot be read is not.
     pub(crate) fn is_parked(&self) -> bool {
-        let conversations = Rows(&self.database).conversations().unwrap_or_default();
+        let conversations = self.rows().conversations().unwrap_or_default();
         conversations.iter().any(|(_, conversation, _)| conversation.record.claim.is_none() && conversation.record.parked_until.is_some())
     }
 
     /// Sets the timer for what is unfinished: now for what an incarnation that is gone had begun.
     pub(crate) fn watch(&self, now: Timestamp) -> Result<(), Fault> {
         let change = self.change_at(now);
-        Rows(&self.database).conversations()?.iter().try_for_each(|(_, conversation, _)| change.watch(&conversation.record))
+        self.rows().conversations()?.iter().try_for_each(|(_, conversation, _)| change.watch(&conversation.record))
     }
 
     /// Deletes the conversation if its time is up; else sets the timer for then.
     pub(crate) fn retain(&self, now: Timestamp) -> Result<bool, Fault> {
         let Some(keep_ms) = self.keep_ms else { return Ok(false) };
-        let Some((key, conversation, touched)) = Rows(&self.database).conversations()?.into_iter().next() else { return Ok(false) };
+        let Some((key, conversation, touched)) = self.rows().conversations()?.into_iter().next() else { return Ok(false) };
         let end = touched.plus_ms(keep_ms);
         if conversation.record.is_free() && end <= now {
             self.change(|rows| operations::delete(rows, &key))?;
@@ -110,8 +113,9 @@ impl ObjectStore {
 
     /// A change of the database: all of it or nothing.
     fn change<T>(&self, work: impl FnOnce(Rows<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
-        self.database.atomically(|| work(Rows(&self.database))).inspect_err(|_| {
-            // The next attempt reads them again.
+        self.database.atomically(|| work(self.rows())).inspect_err(|_| {
+            // What memory knows may not have been kept: the next attempt reads it again.
+            self.known.forget();
             let _ = self.timers.read();
         })
     }
@@ -121,8 +125,12 @@ impl ObjectStore {
         self.change(|_| work(&self.change_at(now)))
     }
 
+    fn rows(&self) -> Rows<'_> {
+        Rows { database: &self.database, known: &self.known }
+    }
+
     fn change_at(&self, now: Timestamp) -> Change<'_> {
-        Change { rows: Rows(&self.database), alive: &self.alive, timers: &self.timers, now }
+        Change { rows: self.rows(), alive: &self.alive, timers: &self.timers, now }
     }
 }
 
@@ -149,7 +157,7 @@ impl Store for ObjectStore {
     }
 
     async fn load(&self, key: &ConversationKey) -> Result<Option<Loaded>, StoreError> {
-        Ok(operations::load(Rows(&self.database), key)?)
+        Ok(operations::load(self.rows(), key)?)
     }
 
     async fn commit(&self, key: &ConversationKey, claim: &Claim, commit: &Commit, terms: &CommitTerms) -> Result<Committed, CommitError> {
@@ -165,11 +173,11 @@ impl Store for ObjectStore {
     }
 
     async fn events(&self, key: &ConversationKey, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {
-        Ok(operations::events(Rows(&self.database), key, after, limit)?)
+        Ok(operations::events(self.rows(), key, after, limit)?)
     }
 
     async fn recorded(&self, key: &ConversationKey, sender: &SenderId, message: &MessageId) -> Result<Option<Recorded>, StoreError> {
-        Ok(operations::recorded(Rows(&self.database), key, sender, message)?)
+        Ok(operations::recorded(self.rows(), key, sender, message)?)
     }
 
     async fn delete(&self, key: &ConversationKey) -> Result<(), StoreError> {
@@ -177,7 +185,7 @@ impl Store for ObjectStore {
     }
 
     async fn unfinished(&self, now: Timestamp) -> Result<Vec<(ConversationKey, Timestamp)>, StoreError> {
-        Ok(operations::unfinished(Rows(&self.database), &self.alive, now)?)
+        Ok(operations::unfinished(self.rows(), &self.alive, now)?)
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

@@ -11,6 +11,7 @@ use cota_driver::claim::ClaimRecord;
 use cota_driver::store::{NewMessage, Progress, Recorded};
 
 use super::database::{Database, Fault, Row};
+use super::known::Known;
 
 /// Most bytes of one value. The platform takes 2 MB for a whole row.
 const VALUE_BYTES: usize = 1_900_000;
@@ -20,6 +21,7 @@ const EVENTS_BYTES: usize = 512 * 1024;
 const PAGE: i64 = 64;
 
 /// A conversation's row.
+#[derive(Clone, Debug)]
 pub(super) struct Conversation {
     /// What its other rows refer to.
     pub(super) number: i64,
@@ -29,36 +31,48 @@ pub(super) struct Conversation {
 
 /// The tables.
 #[derive(Clone, Copy)]
-pub(super) struct Rows<'a>(pub(super) &'a Database);
+pub(super) struct Rows<'a> {
+    pub(super) database: &'a Database,
+    pub(super) known: &'a Known,
+}
 
 impl Rows<'_> {
     pub(super) fn conversation(self, key: &ConversationKey) -> Result<Option<Conversation>, Fault> {
+        if let Some(conversation) = self.known.conversation(key) {
+            return Ok(Some(conversation));
+        }
         let sql = "SELECT number, record FROM conversation WHERE bot = ? AND owner = ? AND id = ?";
-        let Some(row) = self.0.row(sql, key_values(key))? else { return Ok(None) };
+        let Some(row) = self.database.row(sql, key_values(key))? else { return Ok(None) };
         let [number, record] = columns(row)?;
-        Ok(Some(Conversation { number: integer(&number)?, record: decode("a conversation's record", &record)? }))
+        let conversation = Conversation { number: integer(&number)?, record: decode("a conversation's record", &record)? };
+        self.known.learn(key, &conversation, None);
+        Ok(Some(conversation))
     }
 
     pub(super) fn insert_conversation(self, key: &ConversationKey, record: &ClaimRecord, touched: Timestamp) -> Result<i64, Fault> {
         let mut values = key_values(key);
         values.extend([encode("a conversation's record", record)?, time(touched)]);
         let sql = "INSERT INTO conversation (bot, owner, id, record, touched) VALUES (?, ?, ?, ?, ?) RETURNING number";
-        let row = self.0.row(sql, values)?.ok_or_else(|| Fault::Refused("a new conversation has no number".to_owned()))?;
+        let row = self.database.row(sql, values)?.ok_or_else(|| Fault::Refused("a new conversation has no number".to_owned()))?;
         let [number] = columns(row)?;
-        integer(&number)
+        let number = integer(&number)?;
+        self.known.learn(key, &Conversation { number, record: record.clone() }, Some(Vec::new()));
+        Ok(number)
     }
 
     pub(super) fn update_conversation(self, conversation: &Conversation, touched: Timestamp) -> Result<(), Fault> {
         let record = encode("a conversation's record", &conversation.record)?;
-        self.0.run(
+        self.database.run(
             "UPDATE conversation SET record = ?, touched = ? WHERE number = ?",
             vec![record, time(touched), Value::Integer(conversation.number)],
-        )
+        )?;
+        self.known.update(conversation);
+        Ok(())
     }
 
     /// Every conversation.
     pub(super) fn conversations(self) -> Result<Vec<(ConversationKey, Conversation, Timestamp)>, Fault> {
-        let rows = self.0.rows("SELECT number, record, bot, owner, id, touched FROM conversation", Vec::new())?;
+        let rows = self.database.rows("SELECT number, record, bot, owner, id, touched FROM conversation", Vec::new())?;
         rows.into_iter()
             .map(|row| {
                 let [number, record, bot, owner, id, touched] = columns(row)?;
@@ -79,21 +93,29 @@ impl Rows<'_> {
             "DELETE FROM saved WHERE conversation = ?",
             "DELETE FROM conversation WHERE number = ?",
         ] {
-            self.0.run(sql, vec![Value::Integer(number)])?;
+            self.database.run(sql, vec![Value::Integer(number)])?;
         }
+        self.known.forget();
         Ok(())
     }
 
     /// The messages that are not yet answered, in order.
     pub(super) fn inbox(self, number: i64) -> Result<Vec<InboxMessage>, Fault> {
+        if let Some(inbox) = self.known.inbox(number) {
+            return Ok(inbox);
+        }
         let sql = "SELECT message FROM inbox WHERE conversation = ? ORDER BY position";
-        let rows = self.0.rows(sql, vec![Value::Integer(number)])?;
-        rows.into_iter().map(|row| columns(row).and_then(|[message]| decode("a waiting message", &message))).collect()
+        let rows = self.database.rows(sql, vec![Value::Integer(number)])?;
+        let inbox: Result<Vec<_>, _> =
+            rows.into_iter().map(|row| columns(row).and_then(|[message]| decode("a waiting message", &message))).collect();
+        inbox.inspect(|inbox| self.known.learn_inbox(number, inbox))
     }
 
     pub(super) fn insert_waiting(self, number: i64, message: &InboxMessage) -> Result<(), Fault> {
         let values = vec![Value::Integer(number), count(message.position.0)?, encode("a waiting message", message)?];
-        self.0.run("INSERT INTO inbox (conversation, position, message) VALUES (?, ?, ?)", values)
+        self.database.run("INSERT INTO inbox (conversation, position, message) VALUES (?, ?, ?)", values)?;
+        self.known.add_waiting(number, message);
+        Ok(())
     }
 
     /// What became of a message: a waiting one is in the inbox, an answered one in a table of its own.
@@ -101,7 +123,7 @@ impl Rows<'_> {
         let number = conversation.number;
         let sql = "SELECT digest, first, last FROM answered WHERE conversation = ? AND sender = ? AND id = ?";
         let values = vec![Value::Integer(number), sender.as_str().into(), id.as_str().into()];
-        if let Some(row) = self.0.row(sql, values)? {
+        if let Some(row) = self.database.row(sql, values)? {
             let [digest, first, last] = columns(row)?;
             let progress = Progress::Answered { first: Seq(whole(&first)?), last: Seq(whole(&last)?) };
             return Ok(Some(Recorded { digest: ContentDigest(text(digest)?), progress }));
@@ -116,7 +138,8 @@ impl Rows<'_> {
     /// Records what answered a message, which leaves the inbox.
     pub(super) fn set_answered(self, number: i64, message: InboxMessage, first: Seq, last: Seq) -> Result<(), Fault> {
         let values = vec![Value::Integer(number), count(message.position.0)?];
-        self.0.run("DELETE FROM inbox WHERE conversation = ? AND position = ?", values)?;
+        self.database.run("DELETE FROM inbox WHERE conversation = ? AND position = ?", values)?;
+        self.known.remove_waiting(number, message.position);
         let message = NewMessage::from(message);
         let digest = message.digest().0;
         let values = vec![
@@ -127,7 +150,8 @@ impl Rows<'_> {
             count(first.0)?,
             count(last.0)?,
         ];
-        self.0.run("INSERT OR REPLACE INTO answered (conversation, sender, id, digest, first, last) VALUES (?, ?, ?, ?, ?, ?)", values)
+        self.database
+            .run("INSERT OR REPLACE INTO answered (conversation, sender, id, digest, first, last) VALUES (?, ?, ?, ?, ?, ?)", values)
     }
 
     /// Appends a commit's events.
@@ -153,7 +177,7 @@ impl Rows<'_> {
         events.insert(0, b'[');
         events.push(b']');
         let values = vec![Value::Integer(number), count(first.0)?, blob("a turn's events", events)?];
-        self.0.run("INSERT INTO log (conversation, first, events) VALUES (?, ?, ?)", values)
+        self.database.run("INSERT INTO log (conversation, first, events) VALUES (?, ?, ?)", values)
     }
 
     /// The events after `after`, in order, at most `limit`.
@@ -164,7 +188,7 @@ impl Rows<'_> {
         let mut events: Vec<Event> = Vec::new();
         let mut from = after.next();
         while events.len() < limit {
-            let rows = self.0.rows(sql, vec![Value::Integer(number), count(from.0)?, Value::Integer(PAGE)])?;
+            let rows = self.database.rows(sql, vec![Value::Integer(number), count(from.0)?, Value::Integer(PAGE)])?;
             let is_last = (rows.len() as i64) < PAGE;
             for row in rows {
                 let [_, row] = columns(row)?;
@@ -181,7 +205,7 @@ impl Rows<'_> {
     }
 
     pub(super) fn snapshot(self, number: i64) -> Result<Tracker, Fault> {
-        let row = self.0.row("SELECT tracker FROM snapshot WHERE conversation = ?", vec![Value::Integer(number)])?;
+        let row = self.database.row("SELECT tracker FROM snapshot WHERE conversation = ?", vec![Value::Integer(number)])?;
         row.map_or_else(|| Ok(Tracker::default()), |row| columns(row).and_then(|[tracker]| decode("a snapshot", &tracker)))
     }
 
@@ -192,11 +216,11 @@ impl Rows<'_> {
             return Ok(());
         }
         let values = vec![Value::Integer(number), Value::Blob(encoded)];
-        self.0.run("INSERT OR REPLACE INTO snapshot (conversation, tracker) VALUES (?, ?)", values)
+        self.database.run("INSERT OR REPLACE INTO snapshot (conversation, tracker) VALUES (?, ?)", values)
     }
 
     pub(super) fn saved(self, number: i64) -> Result<Option<Vec<u8>>, Fault> {
-        let rows = self.0.rows("SELECT run FROM saved WHERE conversation = ? ORDER BY piece", vec![Value::Integer(number)])?;
+        let rows = self.database.rows("SELECT run FROM saved WHERE conversation = ? ORDER BY piece", vec![Value::Integer(number)])?;
         let mut saved = None;
         for row in rows {
             let [piece] = columns(row)?;
@@ -211,13 +235,13 @@ impl Rows<'_> {
         let pieces = run.chunks(VALUE_BYTES).map(<[u8]>::to_vec).chain(run.is_empty().then(Vec::new));
         for (piece, run) in (0i64..).zip(pieces) {
             let values = vec![Value::Integer(number), Value::Integer(piece), Value::Blob(run)];
-            self.0.run("INSERT INTO saved (conversation, piece, run) VALUES (?, ?, ?)", values)?;
+            self.database.run("INSERT INTO saved (conversation, piece, run) VALUES (?, ?, ?)", values)?;
         }
         Ok(())
     }
 
     pub(super) fn delete_saved(self, number: i64) -> Result<(), Fault> {
-        self.0.run("DELETE FROM saved WHERE conversation = ?", vec![Value::Integer(number)])
+        self.database.run("DELETE FROM saved WHERE conversation = ?", vec![Value::Integer(number)])
     }
 }
 
