@@ -15,7 +15,7 @@ use cota_driver::store::StoreError;
 
 use super::awake::Awake;
 use super::members::Member;
-use crate::platform::PlatformClock;
+use crate::platform::ObjectClock;
 use crate::wire::{Acknowledged, Ask, Call, Following, Joined, Line, News, Refused};
 
 /// Answers a call.
@@ -30,7 +30,7 @@ pub(super) async fn answer(awake: &Awake, call: Call) -> worker::Result<Response
             let sent = host.send(&key, (*message).into()).await.map(Acknowledged::from).map_err(Refused::from);
             let following = following.filter(|_| sent.is_ok());
             match (following, follow) {
-                (Some(following), Some(Following { streams: false })) => finished(Line::Sent(sent), following, &id).await,
+                (Some(following), Some(Following { streams: false })) => finished(&awake.clock, Line::Sent(sent), following, &id).await,
                 (following, _) => lines(encode(&Line::Sent(sent)), following),
             }
         }
@@ -74,9 +74,9 @@ const PATIENCE_MS: u64 = 5_000;
 
 /// A first line, and all that is new until the message is answered, at once where that is soon: a body that comes in pieces costs
 /// the platform more than a turn's own work.
-async fn finished(first: Line, mut following: Subscription, id: &MessageId) -> worker::Result<Response> {
+async fn finished(clock: &ObjectClock, first: Line, mut following: Subscription, id: &MessageId) -> worker::Result<Response> {
     let mut bytes = encode(&first);
-    let mut patience = PlatformClock.sleep_until(PlatformClock.now().plus_ms(PATIENCE_MS)).fuse();
+    let mut patience = clock.sleep_until(clock.now().plus_ms(PATIENCE_MS)).fuse();
     loop {
         let update = select_biased! {
             update = following.next().fuse() => update,

@@ -11,7 +11,7 @@ use super::members::Members;
 use crate::bots;
 use crate::connection::CONNECTIONS;
 use crate::effects::effects;
-use crate::platform::{PlatformClock, PlatformSpawn, random_name};
+use crate::platform::{ObjectClock, PlatformClock, PlatformSpawn, random_name};
 use crate::remote::RemoteConversations;
 use crate::settings;
 use crate::store::{Fault, Kind, ObjectStore};
@@ -24,6 +24,7 @@ pub(super) struct Awake {
     pub(super) host: Arc<Host>,
     pub(super) store: Arc<ObjectStore>,
     pub(super) members: Members,
+    pub(super) clock: ObjectClock,
 }
 
 impl Awake {
@@ -32,10 +33,11 @@ impl Awake {
         tracing::debug!("an object is woken");
         let holder = Holder(random_name().map_err(failed)?);
         let store = Arc::new(ObjectStore::open(state.storage(), holder.clone(), settings::keep_ms(env)).map_err(failed)?);
+        let clock = ObjectClock::default();
         let ports = Ports {
             store: Arc::clone(&store) as _,
             effects: effects(env)?,
-            clock: Arc::new(PlatformClock),
+            clock: Arc::new(clock.clone()),
             bots: bots::known(env) as _,
             spawn: Arc::new(PlatformSpawn),
             holder,
@@ -49,7 +51,7 @@ impl Awake {
         let members = Members::open(Arc::clone(&store), Arc::clone(&host), connections).map_err(failed)?;
         // Whatever woke it: a turn that the object was in the middle of when it ended goes on at once.
         store.watch(PlatformClock.now()).map_err(failed)?;
-        Ok(Self { host, store, members })
+        Ok(Self { host, store, members, clock })
     }
 
     /// Looks after what the alarm rings for.

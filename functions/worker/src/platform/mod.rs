@@ -14,7 +14,7 @@ use worker::Env;
 use crate::settings::setting;
 
 pub(crate) use chance::{PlatformChance, random_name};
-pub(crate) use clock::PlatformClock;
+pub(crate) use clock::{ObjectClock, PlatformClock};
 pub(crate) use http::PlatformHttp;
 pub(crate) use messages::{Answer, Content, ask_object, give, take};
 pub(crate) use signatures::PlatformSignatures;
