@@ -1,4 +1,4 @@
-//! What only the Worker's own tests ask of it: the rules of the store and of the ledger, tried inside workerd.
+//! What only the Worker's own tests ask of it: the rules of the store and of the ledger, and the clock of an object, tried inside workerd.
 
 #![expect(missing_docs, reason = "the platform's macro documents nothing of what it makes")]
 
@@ -7,11 +7,14 @@ use std::sync::Arc;
 use axum::body::Body;
 use cota_core::ids::Seq;
 use cota_core::task::Message;
+use cota_driver::ports::Clock as _;
 use cota_driver::store::{Acceptance, AfterAccept, NewMessage, Store as _};
 use cota_testkit::conformance::{self, ledger, samples};
+use futures_util::future::{Either, select};
 use worker::{DurableObject, Env, Request, Response, State, WebSocketIncomingMessage, durable_object};
 
 use crate::ledger::RemoteLedger;
+use crate::platform::ObjectClock;
 use crate::store::ObjectStore;
 
 /// Where a case is tried: `/tried/store/NAME` or `/tried/ledger/NAME`.
@@ -50,6 +53,10 @@ impl DurableObject for TriedObject {
             retention(&self.state).await?;
             return Response::ok("kept");
         }
+        if name == "clock" {
+            sleepers().await;
+            return Response::ok("kept");
+        }
         let store = ObjectStore::shared(self.state.storage()).map_err(failed)?;
         match conformance::cases().into_iter().find(|case| case.name == name) {
             Some(case) => {
@@ -78,6 +85,24 @@ async fn retention(state: &State) -> worker::Result<()> {
     assert!(store.retain(at.plus_ms(KEEP_MS)).map_err(failed)?, "its time is up");
     assert_eq!((store.key().map_err(failed)?, store.load(&key).await.map_err(failed)?), (None, None));
     Ok(())
+}
+
+/// Those who share a timer are woken in the order of their times, whoever came or left before.
+async fn sleepers() {
+    let clock = ObjectClock::default();
+    let now = clock.now();
+    let late = clock.sleep_until(now.plus_ms(150));
+    let early = clock.sleep_until(now.plus_ms(50));
+    drop(clock.sleep_until(now.plus_ms(20)));
+    let Either::Right(((), late)) = select(late, early).await else { panic!("the later one is woken first") };
+    assert!(clock.now() >= now.plus_ms(50), "it is woken before its time");
+    late.await;
+    assert!(clock.now() >= now.plus_ms(150), "it is woken before its time");
+    drop(clock.sleep_until(now.plus_ms(100_000)));
+    let again = clock.now();
+    clock.sleep_until(again.plus_ms(30)).await;
+    assert!((30..50_000).contains(&clock.now().since(again)), "the timer of one who left is still waited for");
+    clock.sleep_until(again).await;
 }
 
 fn failed(why: impl std::fmt::Display) -> worker::Error {

@@ -1,4 +1,4 @@
-//! The store and the ledger keep the rules that every store keeps, tried inside the objects.
+//! The store and the ledger keep the rules that every store keeps, and a clock its times, tried inside the objects.
 
 use cota_testkit::conformance::{self, ledger};
 
@@ -14,5 +14,14 @@ fn the_rules_hold_inside_objects() {
             let tried = http::get(&workerd.address, &path).await.unwrap();
             assert_eq!(tried.status, 200, "{path}: {}", workerd.logged());
         }
+    });
+}
+
+#[test]
+fn the_sleepers_of_an_object_share_a_timer() {
+    support::run(async {
+        let workerd = Workerd::start("weather", support::NO_MODEL).await;
+        let tried = http::get(&workerd.address, "/tried/store/clock").await.unwrap();
+        assert_eq!(tried.status, 200, "{}", workerd.logged());
     });
 }
