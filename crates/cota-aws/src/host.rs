@@ -142,7 +142,8 @@ impl FunctionHost {
                     fan_out.catch_up(key).await?;
                 }
             }
-            ClaimOutcome::Held { .. } => {}
+            // Whoever holds it may die before its own watchdog is set, and this may have been the message's.
+            ClaimOutcome::Held { until } => self.bells.watch(key, until),
         }
         Ok(())
     }

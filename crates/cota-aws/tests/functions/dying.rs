@@ -170,6 +170,45 @@ fn a_message_that_kills_whoever_answers_it_ends_as_an_error_and_the_conversation
     });
 }
 
+/// The doorbell comes again some seconds later, so that the watchdog of the message is heard while the lease of the claim lasts that
+/// was taken then, and whoever took it died before its own was set.
+#[test]
+fn a_claim_that_outlasts_the_watchdog_of_its_message_is_looked_after_all_the_same() {
+    support::run(async {
+        let deployment = Deployment::start(Bundles::of_examples(&["weather"]), Plan::default()).await;
+        let turn = &deployment.turn;
+        let mut socket = Socket::join(&deployment.sockets.address(), "ana", "s", &json!({})).await;
+        let mut before = turn.deaths();
+        for failpoint in ["before-claim", "after-claim"] {
+            turn.change(|settings| {
+                settings.variables.insert("COTA_FAILPOINT".to_owned(), failpoint.to_owned());
+            });
+            if failpoint == "before-claim" {
+                socket.say("s", "m1", "hello").await;
+            }
+            let began = Instant::now();
+            while turn.deaths() == before {
+                assert!(began.elapsed() < TAKEN_UP_WITHIN, "it did not end at {failpoint}");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            before = turn.deaths();
+        }
+        turn.change(|settings| {
+            settings.variables.remove("COTA_FAILPOINT");
+        });
+        let began = Instant::now();
+        loop {
+            let record = Record::read(&deployment.address(), "s").await;
+            if !record.replies().is_empty() {
+                assert_eq!(record.answered_in_order(), ["m1"]);
+                break;
+            }
+            assert!(began.elapsed() < TAKEN_UP_WITHIN, "not answered within {TAKEN_UP_WITHIN:?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+}
+
 /// How long it takes from functions without a process to an answer, in milliseconds.
 async fn undisturbed(deployment: &Deployment, session: &str) -> u64 {
     let began = Instant::now();
