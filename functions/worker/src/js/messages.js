@@ -32,9 +32,10 @@ export async function ask(objects, name, url, text) {
 
 /** Nothing, bytes, or a stream of them. */
 async function body(message) {
-  if (!message.body) return null;
   const { headers } = message;
   const length = headers.has("content-encoding") ? NaN : Number(headers.get("content-length") ?? NaN);
+  if (length === 0) return null;
+  // For whoever looks at `body` the runtime makes a stream, so nobody does where the length is known.
   return length <= SHORT ? new Uint8Array(await message.arrayBuffer()) : message.body;
 }
 
@@ -47,7 +48,7 @@ function written(headers) {
 
 function pairs(lines) {
   const words = lines.split("\n");
-  const headers = new Headers();
-  for (let at = 0; at + 1 < words.length; at += 2) headers.append(words[at], words[at + 1]);
+  const headers = [];
+  for (let at = 0; at + 1 < words.length; at += 2) headers.push([words[at], words[at + 1]]);
   return headers;
 }

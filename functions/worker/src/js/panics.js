@@ -92,7 +92,7 @@ function fails() {
 
 /** The response with a body that breaks off with the instance, where it goes on: its reader then asks again. */
 function mortalBody(response) {
-  if (!response.body || !ENDLESS.includes(response.headers.get("content-type"))) return response;
+  if (!ENDLESS.includes(response.headers.get("content-type")) || !response.body) return response;
   const reader = response.body.getReader();
   const body = new ReadableStream(
     {
