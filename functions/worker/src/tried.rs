@@ -54,7 +54,7 @@ impl DurableObject for TriedObject {
             return Response::ok("kept");
         }
         if name == "clock" {
-            sleepers().await;
+            sleepers().await?;
             return Response::ok("kept");
         }
         let store = ObjectStore::shared(self.state.storage()).map_err(failed)?;
@@ -88,13 +88,13 @@ async fn retention(state: &State) -> worker::Result<()> {
 }
 
 /// Those who share a timer are woken in the order of their times, whoever came or left before.
-async fn sleepers() {
+async fn sleepers() -> worker::Result<()> {
     let clock = ObjectClock::default();
     let now = clock.now();
     let late = clock.sleep_until(now.plus_ms(150));
     let early = clock.sleep_until(now.plus_ms(50));
     drop(clock.sleep_until(now.plus_ms(20)));
-    let Either::Right(((), late)) = select(late, early).await else { panic!("the later one is woken first") };
+    let Either::Right(((), late)) = select(late, early).await else { return Err(failed("the later one is woken first")) };
     assert!(clock.now() >= now.plus_ms(50), "it is woken before its time");
     late.await;
     assert!(clock.now() >= now.plus_ms(150), "it is woken before its time");
@@ -103,6 +103,7 @@ async fn sleepers() {
     clock.sleep_until(again.plus_ms(30)).await;
     assert!((30..50_000).contains(&clock.now().since(again)), "the timer of one who left is still waited for");
     clock.sleep_until(again).await;
+    Ok(())
 }
 
 fn failed(why: impl std::fmt::Display) -> worker::Error {
