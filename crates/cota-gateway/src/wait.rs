@@ -30,7 +30,7 @@ pub(crate) struct Waiter {
     subscription: Subscription,
     give_up: Timestamp,
     look_at: Timestamp,
-    /// Runs while nothing is heard: most turns are heard of without it.
+    /// Set once nothing is there to be heard: where a whole turn is there at once, it is never needed.
     look: Option<BoxFuture<'static, ()>>,
 }
 

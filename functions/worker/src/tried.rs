@@ -1,4 +1,5 @@
-//! What only the Worker's own tests ask of it: the rules of the store and of the ledger, and the clock of an object, tried inside workerd.
+//! What only the Worker's own tests ask of it: the rules of the store and of the ledger, and the clock of objects, tried inside
+//! workerd.
 
 #![expect(missing_docs, reason = "the platform's macro documents nothing of what it makes")]
 
@@ -17,7 +18,7 @@ use crate::ledger::RemoteLedger;
 use crate::platform::ObjectClock;
 use crate::store::ObjectStore;
 
-/// Where a case is tried: `/tried/store/NAME` or `/tried/ledger/NAME`.
+/// Where a case is tried: `/tried/store/NAME`, `/tried/ledger/NAME` or `/tried/clock/sleepers`.
 pub(crate) const PATH: &str = "/tried/";
 /// The binding of the objects that try the store.
 const BINDING: &str = "TRIED";
@@ -51,10 +52,6 @@ impl DurableObject for TriedObject {
         assert_ne!(name, "panic", "what becomes of other objects then is tried");
         if name == "retention" {
             retention(&self.state).await?;
-            return Response::ok("kept");
-        }
-        if name == "clock" {
-            sleepers().await?;
             return Response::ok("kept");
         }
         let store = ObjectStore::shared(self.state.storage()).map_err(failed)?;
@@ -116,6 +113,10 @@ pub(crate) async fn run(env: &Env, path: &str) -> worker::Result<http::Response<
         Some(("store", name)) => {
             let object = env.durable_object(BINDING)?.get_by_name(name)?;
             object.fetch_with_str(&format!("https://object/{name}")).await?.status_code()
+        }
+        Some(("clock", "sleepers")) => {
+            sleepers().await?;
+            200
         }
         Some(("ledger", name)) => match ledger::cases().into_iter().find(|case| case.name == name) {
             Some(case) => {

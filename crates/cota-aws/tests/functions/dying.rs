@@ -33,7 +33,10 @@ fn a_function_that_dies_at_any_point_loses_nothing_and_answers_nothing_twice() {
         for one in all {
             one.await;
         }
-        let waits = FAILPOINTS.iter().enumerate().map(|(n, _)| is_whole(&deployment, n));
+        let (deployment, began) = (&deployment, Instant::now());
+        let waits = FAILPOINTS.iter().enumerate().map(|(n, (function, failpoint))| async move {
+            is_whole(deployment, &session(n), began, &format!("{function} {failpoint}")).await;
+        });
         futures_util::future::join_all(waits).await;
     });
 }
@@ -60,11 +63,7 @@ async fn dies_at(deployment: &Deployment, n: usize, function: &str, failpoint: &
         Some(socket) => socket.say(&session, "m1", "hello").await,
         None => drop(deployment.say(&session, &json!({"text": "hello", "sender_id": "ana", "message_id": "m1"})).await),
     }
-    let began = Instant::now();
-    while dying.deaths() == before {
-        assert!(began.elapsed() < TAKEN_UP_WITHIN, "{function} did not end at {failpoint}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    ends(dying, before, failpoint).await;
     dying.change(|settings| {
         settings.variables.remove("COTA_FAILPOINT");
     });
@@ -74,15 +73,24 @@ async fn dies_at(deployment: &Deployment, n: usize, function: &str, failpoint: &
     }
 }
 
-async fn is_whole(deployment: &Deployment, n: usize) {
-    let (session, began) = (session(n), Instant::now());
+/// Waits until a function has had another death than those before.
+async fn ends(function: &Function, before: u64, failpoint: &str) {
+    let began = Instant::now();
+    while function.deaths() == before {
+        assert!(began.elapsed() < TAKEN_UP_WITHIN, "it did not end at {failpoint}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Waits until the message of a conversation is answered, once, within the time since `began`.
+async fn is_whole(deployment: &Deployment, session: &str, began: Instant, what: &str) {
     loop {
-        let record = Record::read(&deployment.address(), &session).await;
+        let record = Record::read(&deployment.address(), session).await;
         if !record.replies().is_empty() {
-            assert_eq!(record.answered_in_order(), ["m1"], "{:?}", FAILPOINTS[n]);
+            assert_eq!(record.answered_in_order(), ["m1"], "{what}");
             return;
         }
-        assert!(began.elapsed() < TAKEN_UP_WITHIN, "{:?}: not answered within {TAKEN_UP_WITHIN:?}", FAILPOINTS[n]);
+        assert!(began.elapsed() < TAKEN_UP_WITHIN, "{what}: not answered within {TAKEN_UP_WITHIN:?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
@@ -120,17 +128,8 @@ fn functions_that_are_killed_at_any_moment_answer_each_message_once() {
         }
         let began = Instant::now();
         for (seed, acknowledged) in heard {
-            let session = format!("killed-{seed}");
-            loop {
-                let record = Record::read(&deployment.address(), &session).await;
-                if !record.replies().is_empty() {
-                    assert_eq!(record.answered_in_order(), ["m1"], "seed {seed}");
-                    break;
-                }
-                let late = began.elapsed() >= TAKEN_UP_WITHIN;
-                assert!(!late, "seed {seed}, acknowledged on the socket: {acknowledged}: not answered within {TAKEN_UP_WITHIN:?}");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
+            let what = format!("seed {seed}, acknowledged on the socket: {acknowledged}");
+            is_whole(&deployment, &format!("killed-{seed}"), began, &what).await;
         }
     });
 }
@@ -186,26 +185,13 @@ fn a_claim_that_outlasts_the_watchdog_of_its_message_is_looked_after_all_the_sam
             if failpoint == "before-claim" {
                 socket.say("s", "m1", "hello").await;
             }
-            let began = Instant::now();
-            while turn.deaths() == before {
-                assert!(began.elapsed() < TAKEN_UP_WITHIN, "it did not end at {failpoint}");
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+            ends(turn, before, failpoint).await;
             before = turn.deaths();
         }
         turn.change(|settings| {
             settings.variables.remove("COTA_FAILPOINT");
         });
-        let began = Instant::now();
-        loop {
-            let record = Record::read(&deployment.address(), "s").await;
-            if !record.replies().is_empty() {
-                assert_eq!(record.answered_in_order(), ["m1"]);
-                break;
-            }
-            assert!(began.elapsed() < TAKEN_UP_WITHIN, "not answered within {TAKEN_UP_WITHIN:?}");
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+        is_whole(&deployment, "s", Instant::now(), "after two deaths").await;
     });
 }
 

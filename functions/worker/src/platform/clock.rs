@@ -34,8 +34,9 @@ impl Clock for PlatformClock {
     }
 }
 
-/// The clock of one object. All who sleep in it share one timer of the platform, since setting one and taking it back costs a turn
-/// about a fiftieth of its processor time. It is set for the first to be woken, and taken back when nobody sleeps any more.
+/// The clock of an object's turns and of those who wait for them. They share one timer of the platform, since setting one and taking
+/// it back costs a turn about a fiftieth of its processor time. It is set for the first to be woken, and taken back when nobody
+/// sleeps any more.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ObjectClock(Arc<Mutex<Sleepers>>);
 

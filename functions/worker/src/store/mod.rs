@@ -32,7 +32,7 @@ use rows::Rows;
 
 /// The version of the schema that this build writes.
 const SCHEMA: &str = include_str!("schema/1.sql");
-/// Before a conversation is looked at again that is not free when its time is up.
+/// Until a conversation is looked at again that is not free when its time is up, in milliseconds.
 const AGAIN_MS: u64 = 1_000;
 
 /// Conversations in the database of an object.

@@ -13,7 +13,7 @@ use super::database::Fault;
 use super::rows::{Conversation, Rows};
 use super::timers::{Kind, Timers};
 
-/// After a lease's end, until somebody looks whether its holder is gone.
+/// After a lease's end, until somebody looks whether its holder is gone, in milliseconds.
 const GRACE_MS: u64 = 1_000;
 
 /// Whose claims are alive: those of the object as it is now, or those of anybody whose lease has not ended.

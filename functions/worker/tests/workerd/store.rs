@@ -1,4 +1,4 @@
-//! The store and the ledger keep the rules that every store keeps, and a clock its times, tried inside the objects.
+//! The store and the ledger keep the rules that every store keeps, and a clock its times, tried inside workerd.
 
 use cota_testkit::conformance::{self, ledger};
 
@@ -18,10 +18,10 @@ fn the_rules_hold_inside_objects() {
 }
 
 #[test]
-fn the_sleepers_of_an_object_share_a_timer() {
+fn sleepers_that_share_a_timer_are_woken_at_their_times() {
     support::run(async {
         let workerd = Workerd::start("weather", support::NO_MODEL).await;
-        let tried = http::get(&workerd.address, "/tried/store/clock").await.unwrap();
+        let tried = http::get(&workerd.address, "/tried/clock/sleepers").await.unwrap();
         assert_eq!(tried.status, 200, "{}", workerd.logged());
     });
 }
