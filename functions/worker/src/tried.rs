@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use cota_core::ids::Seq;
+use cota_core::ids::{Position, Seq};
 use cota_core::task::Message;
 use cota_driver::ports::Clock as _;
 use cota_driver::store::{Acceptance, AfterAccept, NewMessage, Store as _};
@@ -50,9 +50,16 @@ impl DurableObject for TriedObject {
     async fn fetch(&self, request: Request) -> worker::Result<Response> {
         let name = request.path().trim_start_matches('/').to_owned();
         assert_ne!(name, "panic", "what becomes of other objects then is tried");
-        if name == "retention" {
-            retention(&self.state).await?;
-            return Response::ok("kept");
+        match name.as_str() {
+            "retention" => {
+                retention(&self.state).await?;
+                return Response::ok("kept");
+            }
+            "rolled-back" => {
+                rolled_back(&self.state).await?;
+                return Response::ok("kept");
+            }
+            _ => {}
         }
         let store = ObjectStore::shared(self.state.storage()).map_err(failed)?;
         match conformance::cases().into_iter().find(|case| case.name == name) {
@@ -81,6 +88,20 @@ async fn retention(state: &State) -> worker::Result<()> {
     assert_eq!(store.key().map_err(failed)?, Some(key.clone()));
     assert!(store.retain(at.plus_ms(KEEP_MS)).map_err(failed)?, "its time is up");
     assert_eq!((store.key().map_err(failed)?, store.load(&key).await.map_err(failed)?), (None, None));
+    Ok(())
+}
+
+/// What a change wrote before it failed is in nobody's memory: the next message has the place that the lost one would have had.
+async fn rolled_back(state: &State) -> worker::Result<()> {
+    let (key, terms) = (samples::key("ann", "rolled-back"), samples::driving("a"));
+    let store = ObjectStore::open(state.storage(), samples::holder("a"), None).map_err(failed)?;
+    store.accept(&key, samples::message("m1"), &terms).await.map_err(failed)?;
+    let large = samples::saying("m2", &"x".repeat(2_000_000));
+    assert!(store.accept(&key, large, &terms).await.is_err(), "no row takes so much");
+    let accepted = store.accept(&key, samples::message("m3"), &terms).await.map_err(failed)?;
+    assert!(matches!(accepted, Acceptance::Accepted { position: Position(2), .. }), "{accepted:?}");
+    let loaded = store.load(&key).await.map_err(failed)?.unwrap_or_default();
+    assert_eq!(loaded.inbox.iter().map(|message| message.message_id.as_str()).collect::<Vec<_>>(), ["m1", "m3"]);
     Ok(())
 }
 

@@ -20,8 +20,19 @@ fn the_rules_hold_inside_objects() {
 #[test]
 fn sleepers_that_share_a_timer_are_woken_at_their_times() {
     support::run(async {
-        let workerd = Workerd::start("weather", support::NO_MODEL).await;
-        let tried = http::get(&workerd.address, "/tried/clock/sleepers").await.unwrap();
-        assert_eq!(tried.status, 200, "{}", workerd.logged());
+        keeps("/tried/clock/sleepers").await;
     });
+}
+
+#[test]
+fn what_is_rolled_back_is_not_remembered() {
+    support::run(async {
+        keeps("/tried/store/rolled-back").await;
+    });
+}
+
+async fn keeps(path: &str) {
+    let workerd = Workerd::start("weather", support::NO_MODEL).await;
+    let tried = http::get(&workerd.address, path).await.unwrap();
+    assert_eq!(tried.status, 200, "{}", workerd.logged());
 }
