@@ -40,7 +40,6 @@ fn a_running_turn_does_not_bring_back_what_was_forgotten() {
 fn a_conversation_that_nobody_touches_ends_by_itself_but_not_in_the_middle_of_a_turn() {
     support::run(async {
         let workerd = Workerd::start("weather", support::NO_MODEL).await;
-        let tried = http::get(&workerd.address, "/tried/store/retention").await.unwrap();
-        assert_eq!(tried.status, 200, "{}", workerd.logged());
+        support::keeps(&workerd, "/tried/store/retention").await;
     });
 }

@@ -2,7 +2,7 @@
 
 use cota_testkit::conformance::{self, ledger};
 
-use super::support::{self, Workerd, http};
+use super::support::{self, Workerd};
 
 #[test]
 fn the_rules_hold_inside_objects() {
@@ -11,8 +11,7 @@ fn the_rules_hold_inside_objects() {
         let store = conformance::cases().into_iter().map(|case| format!("/tried/store/{}", case.name));
         let ledger = ledger::cases().into_iter().map(|case| format!("/tried/ledger/{}", case.name));
         for path in store.chain(ledger) {
-            let tried = http::get(&workerd.address, &path).await.unwrap();
-            assert_eq!(tried.status, 200, "{path}: {}", workerd.logged());
+            support::keeps(&workerd, &path).await;
         }
     });
 }
@@ -20,19 +19,15 @@ fn the_rules_hold_inside_objects() {
 #[test]
 fn sleepers_that_share_a_timer_are_woken_at_their_times() {
     support::run(async {
-        keeps("/tried/clock/sleepers").await;
+        let workerd = Workerd::start("weather", support::NO_MODEL).await;
+        support::keeps(&workerd, "/tried/clock/sleepers").await;
     });
 }
 
 #[test]
 fn what_is_rolled_back_is_not_remembered() {
     support::run(async {
-        keeps("/tried/store/rolled-back").await;
+        let workerd = Workerd::start("weather", support::NO_MODEL).await;
+        support::keeps(&workerd, "/tried/store/rolled-back").await;
     });
-}
-
-async fn keeps(path: &str) {
-    let workerd = Workerd::start("weather", support::NO_MODEL).await;
-    let tried = http::get(&workerd.address, path).await.unwrap();
-    assert_eq!(tried.status, 200, "{}", workerd.logged());
 }

@@ -23,6 +23,12 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
     cota_testkit::proofs::run(test);
 }
 
+/// Tries a case inside workerd: the Worker keeps the rule that the path names.
+pub(crate) async fn keeps(workerd: &Workerd, path: &str) {
+    let tried = http::get(&workerd.address, path).await.unwrap();
+    assert_eq!(tried.status, 200, "{path}: {}", workerd.logged());
+}
+
 /// A key for backends, made of a byte.
 pub(crate) async fn issue(byte: u8, scopes: Scopes, expires_at: Option<Timestamp>) -> Issued {
     keys::create(&MemoryLedger::default(), &Always(byte), "shop", scopes, Timestamp(1), expires_at).await.ok().unwrap()
